@@ -10,7 +10,7 @@ from micronas_tf.errors import SpaceError
 
 ARCHITECTURE_SCHEMA: Final = 1
 
-GroupKind: TypeAlias = Literal["width", "kernel", "switch"]
+GroupKind: TypeAlias = Literal["width", "kernel", "switch", "identity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class DecisionGroup:
 
     Attributes:
         name: unique in its space, for example `fusion0.1.width`.
-        kind: `width` (filters), `kernel` (length in time) or `switch` (0 = off, 1 = on).
+        kind: `width` (filters), `kernel` (length in time), `switch` (a branch: 0 = off, 1 = on) or `identity`
+            (1 = the cell is skipped, 0 = it is there).
         choices: the values to choose from, strictly ascending.
     """
 
@@ -30,8 +31,8 @@ class DecisionGroup:
     def __post_init__(self) -> None:
         if not self.choices or list(self.choices) != sorted(set(self.choices)):
             raise SpaceError(f"Choices of {self.name!r} must ascend strictly. Received: {self.choices}.")
-        if self.kind == "switch" and self.choices != (0, 1):
-            raise SpaceError(f"A switch has the choices (0, 1). Received for {self.name!r}: {self.choices}.")
+        if self.kind in ("switch", "identity") and self.choices != (0, 1):
+            raise SpaceError(f"A {self.kind} has the choices (0, 1). Received for {self.name!r}: {self.choices}.")
 
     def __len__(self) -> int:
         return len(self.choices)

@@ -1,0 +1,37 @@
+"""The search space as data: one site table, one lowering."""
+
+from micronas_tf.space.build import build_space
+from micronas_tf.space.choices import (
+    canonical,
+    check,
+    is_valid,
+    largest,
+    live_groups,
+    random_architecture,
+    size,
+    valid_size,
+)
+from micronas_tf.space.config import SpaceConfig, halvings
+from micronas_tf.space.lower import lower
+from micronas_tf.space.table import INPUT, Held, Literal, SearchSpace, Site, Width
+
+__all__ = [
+    "INPUT",
+    "Held",
+    "Literal",
+    "SearchSpace",
+    "Site",
+    "SpaceConfig",
+    "Width",
+    "build_space",
+    "canonical",
+    "check",
+    "halvings",
+    "is_valid",
+    "largest",
+    "live_groups",
+    "lower",
+    "random_architecture",
+    "size",
+    "valid_size",
+]
