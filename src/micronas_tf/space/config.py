@@ -16,10 +16,11 @@ class SpaceConfig:
     Attributes:
         min_time: Time-Reduce cells halve the time extent while it stays at least this long.
         min_sensors: Sensor-Fusion blocks halve the sensor extent while it stays at least this wide.
-        time_kernels: kernel lengths that a Time-Reduce cell chooses from (odd).
+        time_kernels: kernel lengths that a Time-Reduce cell chooses from (odd, at least 3: with SAME
+            padding and stride 2 these, and only these, share their centres).
         time_filters_max: largest width of a Time-Reduce cell.
         time_granularity: step between the widths of a Time-Reduce cell.
-        fusion_kernels: kernel lengths of the parallel convs of a Sensor-Fusion cell (odd).
+        fusion_kernels: kernel lengths of the parallel convs of a Sensor-Fusion cell (odd, at least 3).
         fusion_filters_max: largest width of a Sensor-Fusion cell.
         fusion_granularity: step between the widths of a Sensor-Fusion cell.
         extra_cells: stride-1 cells that follow the stride-2 cell of each Sensor-Fusion block.
@@ -44,8 +45,8 @@ class SpaceConfig:
                     f"Received: {largest}, {step}."
                 )
             kernels = getattr(self, f"{name}_kernels")
-            if not kernels or list(kernels) != sorted({k for k in kernels if k % 2 == 1 and k > 0}):
-                raise SpaceError(f"{name}_kernels must be odd, positive and ascending. Received: {kernels}.")
+            if not kernels or list(kernels) != sorted({k for k in kernels if k % 2 == 1 and k >= 3}):
+                raise SpaceError(f"{name}_kernels must be odd, at least 3 and ascending. Received: {kernels}.")
         if self.min_time < 1 or self.min_sensors < 1 or self.extra_cells < 0:
             raise SpaceError(
                 "min_time and min_sensors must be at least 1 and extra_cells at least 0. "
@@ -69,7 +70,8 @@ class SpaceConfig:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(data) - known):
             raise SpaceError(f"Unknown field(s) of the search space: {', '.join(unknown)}. Known: {sorted(known)}.")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
+        return cls(**values)
 
 
 def halvings(extent: int, least: int) -> int:
