@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import index
 from typing import Any, Final, Literal, TypeAlias
 
 from micronas_tf.errors import SpaceError
@@ -38,46 +39,47 @@ class DecisionGroup:
         return len(self.choices)
 
 
-@dataclass(frozen=True, slots=True)
 class Architecture(Mapping[str, int]):
     """A complete decision: group name → chosen *value* (filters, kernel length, 0/1).
 
-    A mapping that compares and hashes by its items; the order of the groups is that of the space.
+    An immutable mapping that compares and hashes by its items, in whatever order they come.
+
+    Raises:
+        SpaceError: a value is not a whole number.
     """
 
-    items_: tuple[tuple[str, int], ...]
+    __slots__ = ("_choices", "_hash")
 
-    def __post_init__(self) -> None:
-        if len(dict(self.items_)) != len(self.items_):
-            raise SpaceError("An architecture decides each group once. Received a group twice.")
-
-    @classmethod
-    def of(cls, choices: Mapping[str, int]) -> Architecture:
-        return cls(tuple((str(name), int(value)) for name, value in choices.items()))
+    def __init__(self, choices: Mapping[str, int]) -> None:
+        try:
+            self._choices = {str(name): index(value) for name, value in choices.items()}
+        except TypeError as error:
+            raise SpaceError(f"The choices of an architecture are whole numbers. Received: {dict(choices)}.") from error
+        self._hash = hash(frozenset(self._choices.items()))
 
     def __getitem__(self, name: str) -> int:
-        for key, value in self.items_:
-            if key == name:
-                return value
-        raise KeyError(name)
+        return self._choices[name]
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self.items_)
+        return iter(self._choices)
 
     def __len__(self) -> int:
-        return len(self.items_)
+        return len(self._choices)
 
     def __hash__(self) -> int:
-        return hash(frozenset(self.items_))
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"Architecture({self._choices})"
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with a schema version; `from_json` gives back an equal architecture."""
-        return {"schema": ARCHITECTURE_SCHEMA, "choices": dict(self.items_)}
+        return {"schema": ARCHITECTURE_SCHEMA, "choices": dict(self._choices)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Architecture:
-        if data.get("schema") != ARCHITECTURE_SCHEMA:
+        if data.get("schema") != ARCHITECTURE_SCHEMA or not isinstance(data.get("choices"), dict):
             raise SpaceError(
-                f"An architecture file has schema {ARCHITECTURE_SCHEMA}. Received: {data.get('schema')!r}."
+                f"An architecture file has schema {ARCHITECTURE_SCHEMA} and choices. Received: {dict(data)}."
             )
-        return cls.of(data["choices"])
+        return cls(data["choices"])

@@ -42,8 +42,10 @@ class Board:
 
     def __post_init__(self) -> None:
         for field in ("clock_hz", "ram_bytes", "flash_bytes"):
-            if getattr(self, field) <= 0:
+            if not getattr(self, field) > 0:
                 raise BoardError(f"{field} of board {self.id!r} must be positive. Received: {getattr(self, field)}.")
+        if self.op_overhead_cycles < 0:
+            raise BoardError(f"op_overhead_cycles must be at least 0. Received: {self.op_overhead_cycles}.")
 
     def milliseconds(self, cycles: float) -> float:
         return cycles / self.clock_hz * 1e3
@@ -98,7 +100,7 @@ def load_board(source: str | Path) -> Board:
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
         return Board(id=path.stem, **fields)
-    except (tomllib.TOMLDecodeError, TypeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
         raise BoardError(f"Board file {path} is malformed: {error}. See docs/file-formats.md.") from error
 
 

@@ -77,9 +77,22 @@ class OpSpec:
         for shape in (*self.inputs, self.output):
             if len(shape) != 3 or min(shape) < 1:
                 raise ModelError(f"{self}: a shape is (time, sensors, filters), each at least 1. Received: {shape}.")
+        self._check_window()
         expected = self._expected_output()
         if self.output != expected:
             raise ModelError(f"{self}: the output shape must be {expected}. Received: {self.output}.")
+
+    def _check_window(self) -> None:
+        """One operator has one key: what a kind does not have stays at its default."""
+        if min(*self.kernel, *self.strides) < 1:
+            raise ModelError(f"Kernels and strides are at least 1. Received: {self.kernel}, {self.strides}.")
+        if self.kind not in _WINDOWED and (self.kernel, self.strides, self.padding) != ((1, 1), (1, 1), "same"):
+            raise ModelError(f"{self.kind} has no kernel, strides or padding. Received: {self.kernel}, {self.strides}.")
+        if self.padding not in get_args(Padding) or self.activation not in get_args(Activation):
+            raise ModelError(
+                f"Padding is one of {get_args(Padding)} and activation one of {get_args(Activation)}. "
+                f"Received: {self.padding!r}, {self.activation!r}."
+            )
 
     def _expected_output(self) -> Shape:
         source, filters = self.inputs[0], self.output[2]
@@ -139,6 +152,8 @@ class Network:
             raise ModelError("A network has at least one node. Received: none.")
         tensors = [self.input_shape]
         for position, node in enumerate(self.nodes, 1):
+            if any(node.name == other.name for other in self.nodes[: position - 1]):
+                raise ModelError(f"Node names are unique. Received {node.name!r} twice.")
             if node.output != position:
                 raise ModelError(f"Node {node.name!r} must write tensor {position}. Received: {node.output}.")
             if any(not 0 <= tensor < position for tensor in node.inputs):
@@ -183,24 +198,23 @@ class Network:
     def from_json(cls, data: dict[str, Any]) -> Network:
         if data.get("schema") != NETWORK_SCHEMA:
             raise ModelError(f"A network file has schema {NETWORK_SCHEMA}. Received: {data.get('schema')!r}.")
-        nodes = (
-            Node(
-                name=item["name"],
-                op=OpSpec(
-                    kind=item["kind"],
-                    inputs=tuple(_triple(shape) for shape in item["input_shapes"]),
-                    output=_triple(item["output_shape"]),
-                    kernel=_pair(item["kernel"]),
-                    strides=_pair(item["strides"]),
-                    padding=item["padding"],
-                    activation=item["activation"],
-                ),
-                inputs=tuple(item["inputs"]),
-                output=item["output"],
-            )
-            for item in data["nodes"]
-        )
-        return cls(_triple(data["input_shape"]), tuple(nodes))
+        try:
+            return cls(_triple(data["input_shape"]), tuple(map(_node, data["nodes"])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"A network file is malformed: {error!r}. See docs/file-formats.md.") from error
+
+
+def _node(item: dict[str, Any]) -> Node:
+    op = OpSpec(
+        kind=item["kind"],
+        inputs=tuple(map(_triple, item["input_shapes"])),
+        output=_triple(item["output_shape"]),
+        kernel=_pair(item["kernel"]),
+        strides=_pair(item["strides"]),
+        padding=item["padding"],
+        activation=item["activation"],
+    )
+    return Node(item["name"], op, tuple(item["inputs"]), item["output"])
 
 
 def _triple(values: list[int]) -> Shape:

@@ -52,7 +52,7 @@ def live_groups(space: SearchSpace, architecture: Mapping[str, int]) -> frozense
 def canonical(space: SearchSpace, architecture: Mapping[str, int]) -> Architecture:
     """The same network with every dead group at its first choice; groups in the order of the space."""
     live = live_groups(space, architecture)
-    return Architecture.of(
+    return Architecture(
         {group.name: architecture[group.name] if group.name in live else group.choices[0] for group in space.groups}
     )
 
@@ -71,19 +71,19 @@ def valid_size(space: SearchSpace) -> int:
     count = 1
     for cell in space.cells:
         combinations = product(*(space.group(name).choices for name in cell))
-        candidates = (Architecture.of({**base, **dict(zip(cell, values, strict=True))}) for values in combinations)
+        candidates = (Architecture({**base, **dict(zip(cell, values, strict=True))}) for values in combinations)
         count *= sum(is_valid(space, a) and canonical(space, a) == a for a in candidates)
     return count
 
 
 def largest(space: SearchSpace) -> Architecture:
     """Every branch on, every width and kernel at its maximum, no cell skipped."""
-    return Architecture.of({group.name: 0 if group.kind == "identity" else group.choices[-1] for group in space.groups})
+    return Architecture({group.name: 0 if group.kind == "identity" else group.choices[-1] for group in space.groups})
 
 
 def random_architecture(space: SearchSpace, rng: np.random.Generator) -> Architecture:
     """A uniform draw from the valid choices, dead groups canonical."""
     while True:
-        drawn = Architecture.of({group.name: int(rng.choice(group.choices)) for group in space.groups})
+        drawn = Architecture({group.name: int(rng.choice(group.choices)) for group in space.groups})
         if is_valid(space, drawn):
             return canonical(space, drawn)

@@ -38,6 +38,7 @@ class SpaceConfig:
 
     def __post_init__(self) -> None:
         for name in ("time", "fusion"):
+            object.__setattr__(self, f"{name}_kernels", tuple(getattr(self, f"{name}_kernels")))
             largest, step = getattr(self, f"{name}_filters_max"), getattr(self, f"{name}_granularity")
             if step < 1 or largest % step or largest < step:
                 raise SpaceError(
@@ -70,6 +71,13 @@ class SpaceConfig:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(data) - known):
             raise SpaceError(f"Unknown field(s) of the search space: {', '.join(unknown)}. Known: {sorted(known)}.")
+        for name, value in data.items():
+            if not (
+                isinstance(value, int) or (isinstance(value, list | tuple) and all(isinstance(v, int) for v in value))
+            ):
+                raise SpaceError(
+                    f"{name} of the search space must be a whole number or a list of them. Received: {value!r}."
+                )
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
         return cls(**values)
 
