@@ -52,6 +52,7 @@ class ExpectedCosts:
         space: its site table.
         figures: additive figures, tabulated over the sites, by name (for example `latency_ms`).
         working_set: bytes of each operator's inputs, output and scratch, tabulated over the sites.
+        persistent: bytes that the runtime keeps for each operator throughout, tabulated over the sites.
         constants: what is added to a figure regardless of the architecture.
         hold: whether tensors that wait for a later operator count (the arena), or not (the paper's peak).
     """
@@ -61,6 +62,7 @@ class ExpectedCosts:
         space: SearchSpace,
         figures: dict[str, SiteFigures],
         working_set: SiteFigures,
+        persistent: SiteFigures,
         constants: dict[str, float] | None = None,
         *,
         hold: bool = True,
@@ -73,7 +75,9 @@ class ExpectedCosts:
         never = self.index.shape[0] * self.index.columns  # flat position of the constant 1 appended to the gates
         self.width_rows = np.array([self._width_rows(site.width_groups) for site in space.sites])
         self.literals = _padded([[self.index.flat(lit) for lit in site.when] for site in space.sites], never)
-        self.tables = np.stack([self._padded_tables(figures[name]) for name in self.names])
+        self.tables = np.stack(
+            [*(self._padded_tables(figures[name]) for name in self.names), self._padded_tables(persistent)]
+        )
         self.working_set = self._padded_tables(working_set)
         layers = list(dict.fromkeys(site.name for site in space.sites))
         self.layer_of_site = np.array([layers.index(site.name) for site in space.sites], "int32")
@@ -105,7 +109,8 @@ class ExpectedCosts:
         return widths * extent[0] * extent[1]
 
     def __call__(self, gates: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Expected figures by name, and `memory_bytes`: the smooth maximum of the layers' expected working sets.
+        """Expected figures by name, and `memory_bytes`: the smooth maximum of the layers' expected working
+        sets and what the runtime keeps.
 
         Args:
             gates: [groups, choices] probabilities.
@@ -116,14 +121,15 @@ class ExpectedCosts:
         exists = tf.reduce_prod(tf.gather(flat, self.literals), 1)
         first, second = tf.gather(rows, self.width_rows[:, 0]), tf.gather(rows, self.width_rows[:, 1])
         expected = tf.einsum("si,fsij,sj->fs", first, self.tables, second) * exists
-        result = {name: tf.reduce_sum(expected[k]) + self.constants.get(name, 0.0) for k, name in enumerate(self.names)}
+        *sums, persistent = tf.unstack(tf.reduce_sum(expected, 1))
+        result = {name: value + self.constants.get(name, 0.0) for name, value in zip(self.names, sums, strict=True)}
         needed = tf.einsum("si,sij,sj->s", first, self.working_set, second)
         if self.hold:
             alive = 1.0 - tf.reduce_prod(1.0 - tf.gather(flat, self.held_any), 1)
             waiting = tf.reduce_sum(tf.gather(rows, self.held_row) * self.held_bytes, 1) * alive
             needed += tf.math.unsorted_segment_sum(waiting, self.held_site, len(self.space.sites))
         by_layer = tf.math.unsorted_segment_sum(needed * exists, self.layer_of_site, self.layers)
-        result["memory_bytes"] = smooth_maximum(by_layer) + self.constants.get("memory_bytes", 0.0)
+        result["memory_bytes"] = smooth_maximum(by_layer) + persistent + self.constants.get("memory_bytes", 0.0)
         return result
 
 

@@ -21,8 +21,9 @@ def training_batches(
     batch_size: int,
     rotation_degrees: float,
     seed: int,
+    skip: int = 0,
 ) -> tf.data.Dataset:
-    """An endless dataset of (x [B, T, S, 1] standardised, y [B]), reshuffled each epoch.
+    """An endless dataset of (x [B, T, S, 1] standardised, y [B]), reshuffled each epoch, from batch `skip` on.
 
     Augmentation draws come from a stateless seed per batch, so the stream repeats exactly with the seed.
     """
@@ -37,4 +38,5 @@ def training_batches(
     samples = samples.shuffle(len(windows.y), seed=seed, reshuffle_each_iteration=True).repeat()
     draws = tf.data.Dataset.random(seed=seed)
     batches = samples.batch(batch_size, drop_remainder=True)
-    return tf.data.Dataset.zip((batches, draws)).map(prepare, num_parallel_calls=2).prefetch(4)
+    # Skipped before the augmentation: a resumed run sees the rest of the same stream at little cost.
+    return tf.data.Dataset.zip((batches, draws)).skip(skip).map(prepare, num_parallel_calls=2).prefetch(4)

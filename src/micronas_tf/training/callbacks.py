@@ -19,12 +19,15 @@ class ProgressCallback(keras.callbacks.Callback):
         stage: name of the stage.
         total: steps of the whole fit.
         figures: log name → name to report it under.
+        done: steps done before, by the run that this one resumes.
     """
 
-    def __init__(self, progress: Progress, stage: str, total: int, figures: Mapping[str, str]) -> None:
+    def __init__(
+        self, progress: Progress, stage: str, total: int, figures: Mapping[str, str], *, done: int = 0
+    ) -> None:
         super().__init__()
         self.progress, self.stage, self.total, self.figures = progress, stage, total, figures
-        self.done = 0
+        self.done = done
         self.reported_at = 0.0
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:

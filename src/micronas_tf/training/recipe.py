@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
+from sklearn.metrics import accuracy_score, f1_score
 
 from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.errors import DataError
@@ -96,3 +98,12 @@ def compile_for_training(model: Any, recipe: TrainingRecipe, steps: int) -> None
     model.compile(
         keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
     )
+
+
+def float_scores(model: Any, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Accuracy and macro-F1 of a Keras model on standardised windows [N, T, S, 1]."""
+    predicted = model.predict(x, batch_size=256, verbose=0).argmax(-1)
+    return {
+        "accuracy": float(accuracy_score(y, predicted)),
+        "macro_f1": float(f1_score(y, predicted, average="macro", labels=np.unique(y), zero_division=0)),
+    }

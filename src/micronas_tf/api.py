@@ -1,0 +1,170 @@
+"""The Python interface: from arrays, a file or a name to a verified int8 model."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from micronas_tf.boards import DEFAULT_BOARD, Budget, MemoryFigure
+from micronas_tf.console import KIB, ConsoleProgress
+from micronas_tf.datasets import Dataset, Windows, load_dataset, split_dataset
+from micronas_tf.errors import DataError
+from micronas_tf.pipeline import Quantisation, Result, Settings, run
+from micronas_tf.progress import silent
+from micronas_tf.run_directory import RunDirectory, read_json
+from micronas_tf.search import SearchRecipe
+from micronas_tf.space import SpaceConfig
+from micronas_tf.training import TrainingRecipe
+
+
+class MicroNAS:
+    """Finds, trains and delivers the int8 classifier that fits a board.
+
+        from micronas_tf import MicroNAS
+        result = MicroNAS("nucleo_f446re", latency_ms=50, memory_kb=32).fit(x, y, subject=subject)
+        result.model.summary(); print(result.metrics["int8"])
+
+    Args:
+        board: id of a board (`micronas-tf boards`), or path of a board's TOML file.
+        latency_ms: limit of one inference; None: no limit. So for every limit.
+        memory_kb: limit of the memory figure, 1 KB = 1,024 bytes.
+        flash_kb: limit of the flatbuffer.
+        memory_figure: `arena` (what TFLM must be given) or `peak` (the MicroNAS paper's figure).
+        epochs: of the search and of the training, each; the recipes' own when None.
+        seed: of everything random.
+        quantize: `qat` (fine-tuning), `qat-scratch` (as in the paper) or `ptq`.
+        latency_source: `auto`, `ops`, or the path of a lookup table.
+        margin: latency is kept below limit / (1 + margin); the source's mean error when None.
+        extra_cells: stride-1 cells after each stride-2 cell; the space's default when None.
+        saved_model: also write a SavedModel.
+        out: folder of the run; a new one in `runs/` when None.
+        verbose: show progress on standard error.
+    """
+
+    def __init__(
+        self,
+        board: str = DEFAULT_BOARD,
+        *,
+        latency_ms: float | None = None,
+        memory_kb: float | None = None,
+        flash_kb: float | None = None,
+        memory_figure: MemoryFigure = "arena",
+        epochs: int | None = None,
+        seed: int = 0,
+        quantize: Quantisation = "qat",
+        latency_source: str = "auto",
+        margin: float | None = None,
+        extra_cells: int | None = None,
+        saved_model: bool = False,
+        out: str | Path | None = None,
+        verbose: bool = True,
+    ) -> None:
+        self.settings = Settings(
+            board=board,
+            budget=Budget(latency_ms, _to_bytes(memory_kb), _to_bytes(flash_kb), memory_figure),
+            latency_source=latency_source,
+            margin=margin,
+            quantisation=quantize,
+            seed=seed,
+            space=SpaceConfig() if extra_cells is None else SpaceConfig(extra_cells=extra_cells),
+            # Epochs that someone asks for are meant: no least number of steps then.
+            search=SearchRecipe() if epochs is None else SearchRecipe(epochs=epochs, least_steps=0),
+            training=TrainingRecipe() if epochs is None else TrainingRecipe(epochs=epochs, least_steps=0),
+            saved_model=saved_model,
+        )
+        self.out = None if out is None else Path(out)
+        self.verbose = verbose
+
+    def fit(
+        self,
+        x: ArrayLike | str | Path | None = None,
+        y: ArrayLike | None = None,
+        *,
+        test: tuple[ArrayLike, ArrayLike] | None = None,
+        window: int | None = None,
+        hop: int | None = None,
+        test_fraction: float = 0.25,
+        **about_windows: Any,
+    ) -> Result:
+        """Search, train, quantise and verify.
+
+        Args:
+            x: raw windows [N, T, S]; or a file, folder or archive name; or None for the default data set.
+            y: labels [N], with arrays.
+            test: raw windows and labels that decide nothing; split off `x` when None.
+            window: samples of a window, for tables of samples.
+            hop: samples from one window to the next, for tables of samples.
+            test_fraction: share of the test part where there is none.
+            **about_windows: further arguments of `Windows.of` (subject, channel_names, sampling_rate_hz, …); with
+                `test` only those that hold for both parts.
+
+        Raises:
+            MicronasError: bad data, unknown board, impossible budget; the message says what to do.
+        """
+        if y is None and not (x is None or isinstance(x, str | Path)):
+            raise DataError("Arrays need labels: fit(x, y). Received: y=None.")
+        if y is None:
+            about: dict[str, Any] = {
+                "source": None if x is None else str(x),
+                "window": window,
+                "hop": hop,
+                "test_fraction": test_fraction,
+            }
+            dataset = load_dataset(
+                about["source"], window=window, hop=hop, test_fraction=test_fraction, seed=self.settings.seed
+            )
+        else:
+            about = {"source": "arrays"}
+            dataset = _from_arrays(x, y, test, test_fraction, self.settings.seed, about_windows)
+        return self.run(dataset, about)
+
+    def run(self, dataset: Dataset, about: dict[str, Any]) -> Result:
+        """`fit` on a dataset that is loaded already."""
+        directory = self.out or Path("runs") / f"{dataset.name}-{self.settings.board}-{datetime.now():%Y%m%d-%H%M%S}"
+        RunDirectory(directory).claim()
+        return _run(dataset, self.settings, directory, about, verbose=self.verbose)
+
+
+def resume(directory: str | Path, *, verbose: bool = True) -> Result:
+    """Go on with an interrupted run, with the settings and the data it was started with.
+
+    Raises:
+        RunError: no run there.
+        DataError: the data are no longer the same, or the run was started on arrays.
+    """
+    record = read_json(RunDirectory(Path(directory)).run)
+    if record["source"] == "arrays":
+        raise DataError("A run on arrays cannot find its data again. Save them as .npz and search on that file.")
+    settings = Settings.from_json(record["settings"])
+    about = {name: record[name] for name in ("source", "window", "hop", "test_fraction")}
+    dataset = load_dataset(**about, seed=settings.seed)
+    if dataset.sha256 != record["data"]["sha256"]:
+        raise DataError(f"{about['source']} has changed since the run was started. Start a new run.")
+    return _run(dataset, settings, Path(directory), about, verbose=verbose)
+
+
+def _run(dataset: Dataset, settings: Settings, directory: Path, about: dict[str, Any], *, verbose: bool) -> Result:
+    if not verbose:
+        return run(dataset, settings, directory, about=about, progress=silent)
+    with ConsoleProgress(settings.budget) as progress:
+        return run(dataset, settings, directory, about=about, progress=progress)
+
+
+def _from_arrays(  # noqa: PLR0917
+    x: Any, y: Any, test: tuple[Any, Any] | None, test_fraction: float, seed: int, about: dict[str, Any]
+) -> Dataset:
+    if test is None:
+        return split_dataset("arrays", Windows.of(x, y, **about), test_fraction=test_fraction, seed=seed)
+    # Both parts at once, so that one label is one class in both.
+    x_test, y_test = test
+    both = Windows.of(np.concatenate([x, x_test]), np.concatenate([y, y_test]), **about)
+    first = np.arange(len(both)) < len(np.asarray(x))
+    return Dataset("arrays", both.subset(first), both.subset(~first))
+
+
+def _to_bytes(kilobytes: float | None) -> int | None:
+    return None if kilobytes is None else int(kilobytes * KIB)

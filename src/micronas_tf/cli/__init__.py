@@ -1,0 +1,47 @@
+"""The command line: parse, call the pipeline, print."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from micronas_tf import __version__
+from micronas_tf.cli.boards import boards
+from micronas_tf.cli.datasets import datasets
+from micronas_tf.cli.estimate import estimate
+from micronas_tf.cli.fit_latency import fit_latency
+from micronas_tf.cli.search import search
+from micronas_tf.errors import MicronasError
+
+
+class _Commands(click.Group):
+    """Turns the project's errors into one sentence and an exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except MicronasError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="micronas-tf")
+def main() -> None:
+    """Find, train and deliver the most accurate int8 time-series classifier that fits a microcontroller.
+
+    \b
+    Try it:    micronas-tf search --latency-ms 50 --memory-kb 32
+    Your data: micronas-tf search windows.npz --board nucleo_f446re --latency-ms 50 --memory-kb 32
+
+    Exit codes: 0 within budget, 1 the promise does not hold, 2 wrong input.
+    """
+    # TensorFlow writes a page of notices about instruction sets to standard error otherwise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+for command in (search, estimate, boards, datasets, fit_latency):
+    main.add_command(command)

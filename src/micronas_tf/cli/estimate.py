@@ -1,0 +1,31 @@
+"""`micronas-tf estimate`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from micronas_tf.boards import DEFAULT_BOARD
+from micronas_tf.cli.options import json_option
+
+
+@click.command()
+@click.argument("model", type=click.Path(exists=True, path_type=Path))
+@click.option("--board", default=DEFAULT_BOARD, show_default=True, help="Board id or a board's .toml file.")
+@click.option("--latency-source", default="auto", show_default=True, help="auto, ops, or a lookup table's file.")
+@json_option
+def estimate(model: Path, board: str, latency_source: str, as_json: bool) -> None:
+    """Say what MODEL costs on a board, operator by operator.
+
+    MODEL is an int8 .tflite or a .keras file of known operators; a Keras model is estimated as the int8 model it
+    would become, with BatchNorm and ReLU folded.
+    """
+    from micronas_tf import console, estimation  # noqa: PLC0415 - imports SciPy and, for the model, TensorFlow
+
+    figures = estimation.estimate(model, board, latency_source)
+    if as_json:
+        click.echo(json.dumps(figures, indent=2))
+        return
+    console.show_estimate(figures)

@@ -1,0 +1,92 @@
+"""`micronas-tf search`: windows in, a verified int8 model out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from micronas_tf.boards import DEFAULT_BOARD
+from micronas_tf.cli.options import data_options, json_option
+from micronas_tf.errors import RunError
+
+POSITIVE = click.FloatRange(min=0, min_open=True)
+
+
+@click.command()
+@data_options
+@click.option("--board", default=DEFAULT_BOARD, show_default=True, help="Board id or a board's .toml file.")
+@click.option("--latency-ms", type=POSITIVE, help="Limit of one inference.")
+@click.option("--memory-kb", type=POSITIVE, help="Limit of the memory figure; 1 KB = 1,024 bytes.")
+@click.option("--flash-kb", type=POSITIVE, help="Limit of the int8 model's size.")
+@click.option(
+    "--memory-figure",
+    type=click.Choice(["arena", "peak"]),
+    default="arena",
+    show_default=True,
+    help="What --memory-kb limits: the arena that TFLM must be given, or the MicroNAS paper's peak memory.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the search and of the training, each.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random; a run repeats with it.")
+@click.option(
+    "--quantize",
+    type=click.Choice(["qat", "qat-scratch", "ptq"]),
+    default="qat",
+    show_default=True,
+    help="Quantisation-aware fine-tuning, quantisation-aware training from scratch, or post-training.",
+)
+@click.option(
+    "--latency-source",
+    default="auto",
+    show_default=True,
+    help="auto: your measured table, then the fitted model; ops: operation count; or a lookup table's file.",
+)
+@click.option(
+    "--margin",
+    type=click.FloatRange(min=0),
+    help="Keep the predicted latency below limit / (1 + margin).  [default: the source's mean error]",
+)
+@click.option("--extra-cells", type=click.IntRange(min=0), help="Stride-1 cells per Sensor-Fusion block.  [default: 2]")
+@click.option("--saved-model", is_flag=True, help="Also write a SavedModel, for serving or tf_keras.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/<data>-<board>-<time>]"
+)
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
+@click.option("--quiet", is_flag=True, help="No progress and no table.")
+@json_option
+def search(source: str | None, resume: Path | None, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Find, train, quantise and verify the most accurate model for SOURCE that fits the budget.
+
+    SOURCE is an .npz, a .csv or .parquet table of samples (--window), a .ts file, the UCI HAR folder, or a name in
+    the UEA/UCR archive; without it, BasicMotions (smartwatch motion) is used. Every limit is optional.
+
+    The run's folder gets model.keras, model.tflite, metrics.json and what led to them. Ctrl-C leaves a run that
+    --resume goes on with.
+
+    \b
+    Exit codes: 0 within budget, 1 the promise does not hold, 2 wrong input.
+    """
+    from micronas_tf import api, console, pipeline  # noqa: PLC0415 - imports TensorFlow
+
+    verbose = not quiet and not as_json
+    try:
+        result = api.resume(resume, verbose=verbose) if resume else _start(source, options, verbose=verbose)
+    except KeyboardInterrupt:
+        raise RunError("Interrupted. Go on with: micronas-tf search --resume <folder of the run>") from None
+    if as_json:
+        click.echo(json.dumps({"directory": str(result.directory), **result.metrics}, indent=2))
+    elif not quiet:
+        console.show_summary(result.metrics, result.directory)
+    if (broken := pipeline.promise_broken(result.metrics)) is not None:
+        raise broken
+    sys.exit(0)
+
+
+def _start(source: str | None, options: dict[str, Any], *, verbose: bool) -> Any:
+    from micronas_tf import api  # noqa: PLC0415 - imports TensorFlow
+
+    data = {name: options.pop(name) for name in ("window", "hop", "test_fraction")}
+    return api.MicroNAS(**options, verbose=verbose).fit(source, **data)

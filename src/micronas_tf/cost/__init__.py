@@ -1,0 +1,73 @@
+"""What a network costs on a board: MACs, memory, flash and latency, without TensorFlow."""
+
+from micronas_tf.cost.fit import fit_operator_model
+from micronas_tf.cost.flash import FLATBUFFER_BASE_BYTES, flash_bytes, op_flash_bytes
+from micronas_tf.cost.latency import (
+    Chain,
+    Estimate,
+    LatencySource,
+    LookupTable,
+    NetworkLatency,
+    OperationCount,
+    network_latency,
+)
+from micronas_tf.cost.macs import macs, network_macs
+from micronas_tf.cost.memory import (
+    PERSISTENT_BASE_BYTES,
+    ArenaPlan,
+    Buffer,
+    Runtime,
+    align,
+    arena_bytes,
+    arena_head_bytes,
+    network_buffers,
+    operator_persistent_bytes,
+    peak_memory_bytes,
+    plan_arena,
+    scratch_sizes,
+    working_set_bytes,
+)
+from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, write_operator_model
+from micronas_tf.cost.records import read_measurements
+from micronas_tf.cost.sources import default_source, model_path
+from micronas_tf.cost.summary import NetworkCosts, network_costs
+from micronas_tf.cost.table import is_table, read_table
+
+__all__ = [
+    "FLATBUFFER_BASE_BYTES",
+    "PERSISTENT_BASE_BYTES",
+    "ArenaPlan",
+    "Buffer",
+    "Chain",
+    "Estimate",
+    "LatencySource",
+    "LookupTable",
+    "NetworkCosts",
+    "NetworkLatency",
+    "OperationCount",
+    "OperatorModel",
+    "Runtime",
+    "align",
+    "arena_bytes",
+    "arena_head_bytes",
+    "default_source",
+    "fit_operator_model",
+    "flash_bytes",
+    "is_table",
+    "load_operator_model",
+    "macs",
+    "model_path",
+    "network_buffers",
+    "network_costs",
+    "network_latency",
+    "network_macs",
+    "op_flash_bytes",
+    "operator_persistent_bytes",
+    "peak_memory_bytes",
+    "plan_arena",
+    "read_measurements",
+    "read_table",
+    "scratch_sizes",
+    "working_set_bytes",
+    "write_operator_model",
+]

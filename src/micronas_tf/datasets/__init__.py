@@ -1,0 +1,24 @@
+"""Files to windows: readers, splits, standardisation. No TensorFlow here."""
+
+from micronas_tf.datasets.dataset import Dataset, describe, split_dataset
+from micronas_tf.datasets.load import load_dataset
+from micronas_tf.datasets.splits import Partition, partition, split, subject_folds
+from micronas_tf.datasets.standardisation import Standardisation
+from micronas_tf.datasets.triads import Triad, find_triads
+from micronas_tf.datasets.windows import MIN_WINDOW, Windows
+
+__all__ = [
+    "MIN_WINDOW",
+    "Dataset",
+    "Partition",
+    "Standardisation",
+    "Triad",
+    "Windows",
+    "describe",
+    "find_triads",
+    "load_dataset",
+    "partition",
+    "split",
+    "split_dataset",
+    "subject_folds",
+]

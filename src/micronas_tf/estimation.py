@@ -1,0 +1,127 @@
+"""Latency sources of a board, and what a finished model costs on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+
+from micronas_tf.boards import Board, load_board
+from micronas_tf.cost import (
+    LatencySource,
+    OperatorModel,
+    default_source,
+    fit_operator_model,
+    is_table,
+    load_operator_model,
+    model_path,
+    network_costs,
+    read_measurements,
+    read_table,
+    write_operator_model,
+)
+from micronas_tf.errors import CostError, ModelError
+from micronas_tf.ops import Network
+
+
+def user_tables() -> Path:
+    """Folder of what the user measured or fitted."""
+    return user_data_path("micronas-tf") / "latency"
+
+
+def latency_source(name: str, board: Board) -> LatencySource:
+    """`auto` (measured table, then fitted model), `ops` (operation count), or the path of a lookup table.
+
+    Raises:
+        CostError: there is none, or it is of another board.
+    """
+    if name == "auto":
+        return default_source(board.id, (user_tables(),))
+    if name == "ops":
+        return load_operator_model(board.id).operation_count()
+    path = Path(name)
+    if not path.is_file():
+        raise CostError(f"A latency source is auto, ops or a lookup table's file. Received: {name!r}.")
+    table = read_table(path).source()
+    if table.board_id != board.id:
+        raise CostError(f"{path} is of {table.board_id}. Received: --board {board.id}. Choose one of the two.")
+    return table
+
+
+def fit_latency(
+    csv: Path, board_id: str, provenance: str | None, *, seed: int, out: Path | None
+) -> tuple[Path, OperatorModel]:
+    """Fit an operator model on measured cycles and write it where `latency_source` finds it.
+
+    Args:
+        csv: a lookup table, or measurements (docs/file-formats.md).
+        board_id: what was measured.
+        provenance: who measured what; a table's own when None.
+        seed: of the held-out rows.
+        out: JSON file; the user's data folder when None.
+
+    Raises:
+        CostError: the table is malformed, of another board, or too small.
+    """
+    runtime = "tflm"
+    if is_table(csv):
+        header = read_table(csv).header
+        if header.board != board_id:
+            raise CostError(f"{csv} is of {header.board}. Received: --board {board_id}. Choose one of the two.")
+        provenance, runtime = provenance or header.provenance, header.runtime
+    model = fit_operator_model(read_measurements(csv), board_id, provenance or f"measured: {csv.name}", seed, runtime)
+    path = out or model_path(user_tables(), board_id, runtime)
+    write_operator_model(path, model)
+    return path, model
+
+
+def load_any_network(path: Path) -> Network:
+    """The network of an int8 .tflite or a .keras file of known operators.
+
+    Raises:
+        ModelError: neither, damaged, or with unknown operators, which it names.
+    """
+    if path.suffix == ".tflite":
+        from micronas_tf.models import load_network  # noqa: PLC0415 - imports TensorFlow
+
+        return load_network(path)
+    if path.suffix in (".keras", ".h5"):
+        from micronas_tf.models import load_keras_network  # noqa: PLC0415 - imports TensorFlow
+
+        return load_keras_network(path)
+    raise ModelError(f"A model is an int8 .tflite or a .keras file. Received: {path.name!r}.")
+
+
+def estimate(model: Path, board_id: str, source_name: str = "auto") -> dict[str, Any]:
+    """What a model costs on a board, operator by operator, as a JSON object.
+
+    Raises:
+        ModelError: unknown operators, or no such model.
+        BoardError, CostError: unknown board, or no latency for an operator.
+    """
+    board = load_board(board_id)
+    source = latency_source(source_name, board)
+    network = load_any_network(model)
+    costs = network_costs(network, source, board)
+    estimates = costs.latency.estimates
+    flash = {"flash_bytes": model.stat().st_size} if model.suffix == ".tflite" else {}
+    return {
+        "model": str(model),
+        "board": board.id,
+        **costs.to_json(),
+        **flash,
+        "overhead_cycles": round(costs.latency.total_cycles - sum(item.cycles for item in estimates)),
+        "operators": [
+            {
+                "name": node.name,
+                "op": str(node.op),
+                "cycles": item.cycles,
+                "latency_ms": board.milliseconds(item.cycles),
+                "share": item.cycles / costs.latency.total_cycles,
+                "rel_error": item.rel_error,
+                "source": item.provenance,
+            }
+            for node, item in zip(network.nodes, estimates, strict=True)
+        ],
+    }

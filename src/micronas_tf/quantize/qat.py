@@ -1,0 +1,175 @@
+"""Quantisation-aware training with TF-MOT, its activation ranges calibrated first.
+
+TF-MOT starts every activation range at ±6 and moves it by a thousandth a step. A few hundred steps of
+fine-tuning never get away from that: here the ranges start at what the float model's activations really are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras
+from numpy.typing import NDArray
+
+from micronas_tf.errors import ModelError
+from micronas_tf.ops import Network
+from micronas_tf.progress import Progress, silent
+from micronas_tf.quantize.convert import to_flatbuffer, twin_of
+
+_CALIBRATION_BATCH: Final = 256
+_LEAST_RANGE: Final = 1e-6
+_RANGE_NAMES: Final = ("output", "post_activation", "pre_activation")
+
+
+@dataclass(frozen=True, slots=True)
+class QatRecipe:
+    """How long and how fast to train under fake quantisation: Adam, cosine to 0, cross-entropy.
+
+    Attributes:
+        steps: batches; with 0 the calibrated model is converted as it is.
+        learning_rate: at the first step after the warm-up.
+        warmup: share of the steps, from 0.
+        freeze_batch_norm: keep the float model's BatchNormalization statistics, so that what is trained is
+            what is converted.
+    """
+
+    steps: int = 500
+    learning_rate: float = 1e-4
+    warmup: float = 0.0
+    freeze_batch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.learning_rate <= 0 or not 0 <= self.warmup < 1:
+            raise ModelError(f"QAT takes steps >= 0, a learning rate > 0, a warm-up in [0, 1). Received: {self}.")
+
+
+FINE_TUNING: Final = QatRecipe()
+
+
+def quantise_qat(
+    network: Network,
+    model: Any,
+    batches: tf.data.Dataset,
+    calibration: NDArray[np.float32],
+    *,
+    recipe: QatRecipe = FINE_TUNING,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> bytes:
+    """Fine-tune a trained Keras 3 model under fake quantisation and convert it.
+
+    Args:
+        network: what `model` computes.
+        model: the plain model, as `build_model(network)` makes it; it stays as it is.
+        batches: (x [B, time, sensors, filters] standardised, y [B] class numbers), finite or endless.
+        calibration: [n, time, sensors, filters] standardised windows without augmentation; some hundreds do.
+        recipe: steps and learning rate.
+        seed: of every random draw that TensorFlow makes here.
+        progress: hears of every step of the stage `quantising`.
+
+    Returns:
+        The int8 flatbuffer, in the order of the network.
+
+    Raises:
+        ModelError: the result is no clean int8 model of the network.
+    """
+    twin = twin_of(network, model)
+    quantised = tfmot.quantization.keras.quantize_model(twin)
+    calibrate(quantised, twin, calibration)
+    if recipe.freeze_batch_norm:
+        _freeze_batch_norm(quantised)
+    _train(quantised, batches, recipe, seed, progress)
+    return to_flatbuffer(network, quantised)
+
+
+def train_qat(
+    network: Network,
+    batches: tf.data.Dataset,
+    calibration: NDArray[np.float32],
+    *,
+    recipe: QatRecipe,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> bytes:
+    """Train a network from fresh weights under fake quantisation, as King et al. do, and convert it.
+
+    Arguments, result and errors are those of `quantise_qat`; the recipe's steps and learning rate are those
+    of a whole training.
+    """
+    tf_keras.utils.set_random_seed(seed)
+    twin = twin_of(network)
+    quantised = tfmot.quantization.keras.quantize_model(twin)
+    # A fresh BatchNormalization normalises in training mode only, and training is what the ranges are for.
+    calibrate(quantised, twin, calibration, training=True)
+    _train(quantised, batches, recipe, seed, progress)
+    return to_flatbuffer(network, quantised)
+
+
+def calibrate(quantised: Any, twin: Any, x: NDArray[np.float32], *, training: bool = False) -> None:
+    """Set every activation range of a TF-MOT model to the least and greatest value that `twin` has on `x`.
+
+    A range always holds 0, which int8 must represent exactly (padding).
+
+    Args:
+        quantised: made from `twin` by TF-MOT.
+        twin: the float model.
+        x: [n, time, sensors, filters].
+        training: whether BatchNormalization takes the statistics of `x`.
+    """
+    ranges = dict(_ranges(quantised))
+    outputs = [twin.input if name is None else twin.get_layer(name).output for name in ranges]
+    activations = tf_keras.Model(twin.input, outputs)
+    lows, highs = np.zeros(len(outputs)), np.full(len(outputs), _LEAST_RANGE)
+    for start in range(0, len(x), _CALIBRATION_BATCH):
+        values = activations(x[start : start + _CALIBRATION_BATCH], training=training)
+        lows = np.minimum(lows, [float(tf.reduce_min(value)) for value in values])
+        highs = np.maximum(highs, [float(tf.reduce_max(value)) for value in values])
+    for pairs, low, high in zip(ranges.values(), lows, highs, strict=True):
+        for minimum, maximum in pairs:
+            minimum.assign(low)
+            maximum.assign(high)
+
+
+def _ranges(quantised: Any) -> Iterator[tuple[str | None, list[tuple[Any, Any]]]]:
+    """Per float layer the (minimum, maximum) variables of its activations; `None` is the model's input."""
+    for layer in quantised.layers:
+        weights = {weight.name.split("/")[-1].split(":")[0]: weight for weight in layer.weights}
+        wrapped = getattr(layer, "layer", None)
+        names = _RANGE_NAMES if wrapped is not None else ("quantize_layer",)
+        pairs = [(weights[f"{name}_min"], weights[f"{name}_max"]) for name in names if f"{name}_min" in weights]
+        if pairs:
+            yield (None if wrapped is None else wrapped.name), pairs
+
+
+def _freeze_batch_norm(quantised: Any) -> None:
+    for layer in quantised.layers:
+        if isinstance(getattr(layer, "layer", None), tf_keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
+def _train(quantised: Any, batches: tf.data.Dataset, recipe: QatRecipe, seed: int, progress: Progress) -> None:
+    if not recipe.steps:
+        return
+    tf_keras.utils.set_random_seed(seed)
+    warmup = int(recipe.warmup * recipe.steps)
+    rate = tf_keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else recipe.learning_rate,
+        recipe.steps - warmup,
+        warmup_target=recipe.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    quantised.compile(tf_keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    show = tf_keras.callbacks.LambdaCallback(
+        on_batch_end=lambda batch, logs: progress("quantising", batch + 1, recipe.steps, _figures(logs))
+    )
+    progress("quantising", 0, recipe.steps, {})
+    quantised.fit(batches.repeat(), epochs=1, steps_per_epoch=recipe.steps, verbose=0, callbacks=[show])
+
+
+def _figures(logs: dict[str, Any] | None) -> dict[str, float]:
+    return {"accuracy": float(logs["accuracy"])} if logs and "accuracy" in logs else {}

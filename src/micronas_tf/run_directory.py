@@ -1,0 +1,95 @@
+"""Where the files of a run lie (docs/file-formats.md), and reading and writing its JSON files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from micronas_tf.errors import RunError
+from micronas_tf.files import write_atomically
+
+RUN_SCHEMA: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The files of one run. Every one of them is written under a temporary name and renamed."""
+
+    path: Path
+
+    @property
+    def run(self) -> Path:
+        """Command, versions, seed, data hash, board, budget, status."""
+        return self.path / "run.json"
+
+    @property
+    def search(self) -> Path:
+        """Folder of checkpoint and history."""
+        return self.path / "search"
+
+    @property
+    def probabilities(self) -> Path:
+        """What the search found: probability of each choice, by group."""
+        return self.search / "probabilities.json"
+
+    @property
+    def architecture(self) -> Path:
+        return self.path / "architecture.json"
+
+    @property
+    def network(self) -> Path:
+        return self.path / "network.json"
+
+    @property
+    def standardisation(self) -> Path:
+        return self.path / "standardisation.json"
+
+    @property
+    def model(self) -> Path:
+        """The plain Keras 3 model."""
+        return self.path / "model.keras"
+
+    @property
+    def saved_model(self) -> Path:
+        return self.path / "saved_model"
+
+    @property
+    def flatbuffer(self) -> Path:
+        """The int8 model."""
+        return self.path / "model.tflite"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.json"
+
+    def claim(self) -> None:
+        """Make the folder for a new run.
+
+        Raises:
+            RunError: it holds a run already, or cannot be made.
+        """
+        if self.run.exists():
+            raise RunError(f"{self.path} holds a run. Go on with it by --resume {self.path}, or choose another --out.")
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise RunError(f"{self.path} is not empty. Choose another --out.")
+        try:
+            self.search.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"Cannot make {self.path}: {error.strerror}. Choose a writable folder by --out.") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Raises RunError if the file cannot be written."""
+    write_atomically(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Raises RunError if the file is missing or no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing. Is {path.parent} the folder of a run?") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}. Delete it and resume the run, or start a new one.") from error

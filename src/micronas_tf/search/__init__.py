@@ -1,0 +1,16 @@
+"""Finding an architecture: differentiable search, projection onto the budget, checkpoints."""
+
+from micronas_tf.search.dnas import SearchRecipe, expected_costs, search
+from micronas_tf.search.figures import SpaceFigures, tabulate_figures
+from micronas_tf.search.project import Candidate, Least, Projector
+
+__all__ = [
+    "Candidate",
+    "Least",
+    "Projector",
+    "SearchRecipe",
+    "SpaceFigures",
+    "expected_costs",
+    "search",
+    "tabulate_figures",
+]

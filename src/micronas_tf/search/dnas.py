@@ -1,0 +1,175 @@
+"""Differentiable search: training the supernet under a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from micronas_tf.boards import Budget
+from micronas_tf.datasets import Standardisation, Windows
+from micronas_tf.errors import SpaceError
+from micronas_tf.progress import Progress, silent
+from micronas_tf.search.checkpoint import CheckpointCallback, load_checkpoint
+from micronas_tf.search.figures import SpaceFigures
+from micronas_tf.search.history import HistoryCallback
+from micronas_tf.supernet import ExpectedCosts, Limit, SuperNet
+from micronas_tf.training import ProgressCallback, training_batches
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRecipe:
+    """How the supernet is trained; learning rates, clipping and γ are the authors' settings.
+
+    Attributes:
+        epochs: passes over the windows of the weights.
+        least_steps: batches at least, for data sets that make only a few batches an epoch.
+        batch_size: windows per batch of either part; fewer where a part has less.
+        warmup: share of the epochs in which only the weights learn.
+        weight_learning_rate: Adam's, with cosine decay.
+        alpha_learning_rate: SGD's of the logits, with cosine decay to `alpha_final_learning_rate`.
+        alpha_final_learning_rate: at the last step.
+        clip_norm: of the weights' gradient.
+        temperature_floor: reached after `cooling` of the steps, geometrically from 1.
+        cooling: share of the steps.
+        latency_weight, memory_weight, flash_weight: γ of each limit.
+        rotation_degrees: of the augmentation, as in the training of the plain model.
+    """
+
+    epochs: int = 30
+    least_steps: int = 600
+    batch_size: int = 64
+    warmup: float = 0.15
+    weight_learning_rate: float = 1e-3
+    alpha_learning_rate: float = 0.36
+    alpha_final_learning_rate: float = 8e-4
+    clip_norm: float = 5.0
+    temperature_floor: float = 0.1
+    cooling: float = 0.8
+    latency_weight: float = 2.0
+    memory_weight: float = 4.0
+    flash_weight: float = 2.0
+    rotation_degrees: float = 15.0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or not 0.0 <= self.warmup < 1.0 or not 0.0 < self.cooling <= 1.0:
+            raise SpaceError(f"A search needs epochs, a batch size, a warm-up < 1 and cooling > 0. Received: {self}.")
+
+    def steps_per_epoch(self, samples: int, batch_size: int) -> int:
+        return max(-(-samples // batch_size), -(-self.least_steps // self.epochs))
+
+    def limits(self, budget: Budget) -> dict[str, Limit]:
+        """A limit that the budget does not set has no loss."""
+        limits = {
+            "latency_ms": (budget.latency_ms, self.latency_weight),
+            "memory_bytes": (budget.memory_bytes, self.memory_weight),
+            "flash_bytes": (budget.flash_bytes, self.flash_weight),
+        }
+        return {name: Limit(float(value), weight) for name, (value, weight) in limits.items() if value is not None}
+
+
+def expected_costs(figures: SpaceFigures) -> ExpectedCosts:
+    """The differentiable costs of a space."""
+    return ExpectedCosts(
+        figures.space,
+        {"latency_ms": figures.latency_ms, "flash_bytes": figures.flash_bytes},
+        figures.working_set,
+        figures.persistent_bytes,
+        {"flash_bytes": figures.flash_base, "memory_bytes": figures.persistent_base},
+        hold=figures.counts_held,
+    )
+
+
+def search(
+    figures: SpaceFigures,
+    weight_windows: Windows,
+    alpha_windows: Windows,
+    standardisation: Standardisation,
+    recipe: SearchRecipe,
+    *,
+    seed: int,
+    directory: Path | None = None,
+    progress: Progress = silent,
+    callbacks: Sequence[Any] = (),
+) -> SuperNet:
+    """Train a supernet; its `probabilities()` are what the search found.
+
+    Args:
+        figures: costs and budget.
+        weight_windows: train the weights.
+        alpha_windows: train the logits; other people than `weight_windows` where these are known.
+        standardisation: fitted on train.
+        recipe: the settings.
+        seed: of everything random; a search repeats with it.
+        directory: for checkpoint and history; a search that finds its checkpoint there goes on from it.
+        progress: told every step.
+        callbacks: further Keras callbacks.
+    """
+    keras.utils.set_random_seed(seed)
+    supernet = SuperNet.of(figures.space, seed=seed)
+    batch_size = min(recipe.batch_size, len(weight_windows.y), len(alpha_windows.y))
+    per_epoch = recipe.steps_per_epoch(len(weight_windows.y), batch_size)
+    _compile(supernet, figures, recipe, per_epoch)
+    done = load_checkpoint(directory / "checkpoint.npz", supernet) if directory else 0
+    files = (
+        [HistoryCallback(directory / "history.csv"), CheckpointCallback(directory / "checkpoint.npz")]
+        if directory
+        else []
+    )
+    parts = [
+        training_batches(
+            part,
+            standardisation,
+            batch_size=batch_size,
+            rotation_degrees=recipe.rotation_degrees,
+            seed=seed + offset,
+            skip=done * per_epoch,
+        )
+        for offset, part in enumerate((weight_windows, alpha_windows))
+    ]
+    shown = {"latency_ms": "latency_ms", "memory_bytes": "memory_bytes", "alpha_accuracy": "accuracy"}
+    total = per_epoch * recipe.epochs
+    supernet.fit(
+        tf.data.Dataset.zip(tuple(parts)),
+        initial_epoch=done,
+        epochs=recipe.epochs,
+        steps_per_epoch=per_epoch,
+        verbose=0,
+        shuffle=False,
+        callbacks=[
+            _WarmUp(int(recipe.warmup * recipe.epochs)),
+            *files,
+            ProgressCallback(progress, "search", total, shown, done=done * per_epoch),
+            *callbacks,
+        ],
+    )
+    return supernet
+
+
+def _compile(supernet: SuperNet, figures: SpaceFigures, recipe: SearchRecipe, per_epoch: int) -> None:
+    steps = per_epoch * recipe.epochs
+    schedule = keras.optimizers.schedules.CosineDecay
+    final = recipe.alpha_final_learning_rate / recipe.alpha_learning_rate
+    supernet.compile(
+        keras.optimizers.Adam(schedule(recipe.weight_learning_rate, steps), global_clipnorm=recipe.clip_norm),
+        alpha_optimizer=keras.optimizers.SGD(schedule(recipe.alpha_learning_rate, steps, alpha=final)),
+        costs=expected_costs(figures),
+        limits=recipe.limits(figures.budget),
+        temperature_decay=recipe.temperature_floor ** (1.0 / (recipe.cooling * steps)),
+        temperature_floor=recipe.temperature_floor,
+    )
+
+
+class _WarmUp(keras.callbacks.Callback):
+    """In the first epochs only the weights learn."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.model.alpha_enabled.assign(epoch >= self.epochs)

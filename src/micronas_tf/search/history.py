@@ -1,0 +1,37 @@
+"""The history of a search, written while it runs: one row per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+
+from micronas_tf.files import write_atomically
+
+
+class HistoryCallback(keras.callbacks.Callback):
+    """Writes `history.csv`: the metrics of each epoch and every group's probabilities.
+
+    Columns: `epoch` (from 1), the supernet's metrics, then `p(<group>=<choice>)`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """A resumed search keeps the rows up to its first epoch."""
+        if self.path.exists():
+            self.rows = pd.read_csv(self.path).to_dict("records")
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        row = {"epoch": float(epoch + 1), **{name: float(value) for name, value in (logs or {}).items()}}
+        for group in self.model.space.groups:
+            values = self.model.probabilities()[group.name]
+            row |= {f"p({group.name}={c})": p for c, p in zip(group.choices, values, strict=True)}
+        self.rows = [*(old for old in self.rows if old["epoch"] < row["epoch"]), row]
+        write_atomically(self.path, pd.DataFrame(self.rows).to_csv(index=False))

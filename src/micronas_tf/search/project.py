@@ -1,0 +1,168 @@
+"""Projection: the most probable architectures that satisfy the budget, by an exact program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from micronas_tf.architecture import Architecture
+from micronas_tf.boards import Budget
+from micronas_tf.cost import NetworkCosts
+from micronas_tf.errors import BudgetError
+from micronas_tf.ops import Network
+from micronas_tf.search.figures import SpaceFigures
+from micronas_tf.search.program import Program, Terms, log_probability
+from micronas_tf.space import canonical, lower
+
+_TIME_LIMIT_S = 120.0
+_MOST_CUTS = 2000
+_LEAST_LOG = -60.0
+"""log p of a choice that the supernet rules out; smaller ones would only spoil the program's scaling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An architecture within budget.
+
+    Attributes:
+        architecture: dead groups canonical.
+        network: lowered.
+        costs: exact.
+        log_probability: Σ log p(choice) over its live groups, recomputed from the choices.
+    """
+
+    architecture: Architecture
+    network: Network
+    costs: NetworkCosts
+    log_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """The least achievable figures of a space, each on its own."""
+
+    latency_ms: float
+    memory_bytes: int
+    flash_bytes: int
+
+
+class Projector:
+    """Projects probabilities onto a budget.
+
+    Args:
+        figures: tabulated costs of the space.
+        exact: the exact costs of a network, which have the last word.
+        margin: latency is kept below limit / (1 + margin).
+    """
+
+    def __init__(self, figures: SpaceFigures, exact: Callable[[Network], NetworkCosts], margin: float = 0.0) -> None:
+        self.figures = figures
+        self.exact = exact
+        self.margin = margin
+
+    def candidates(self, probabilities: Mapping[str, Sequence[float]]) -> Iterator[Candidate]:
+        """Distinct networks within budget, most probable first.
+
+        Args:
+            probabilities: of each group's choices.
+
+        Raises:
+            BudgetError: not one architecture fits.
+        """
+        space = self.figures.space
+        logs = {name: np.maximum(np.log(np.maximum(p, 1e-30)), _LEAST_LOG) for name, p in probabilities.items()}
+        program = Program(self.figures)
+        self._limit(program, self.figures.budget)
+        objective = {program.q[name] + k: -float(value) for name, log in logs.items() for k, value in enumerate(log)}
+        seen: set[tuple[object, ...]] = set()
+        for architecture in self._solutions(program, objective):
+            network = lower(space, architecture)
+            costs = self.exact(network)
+            # Skipping the second of two cells gives the same operators as skipping the first.
+            identity = tuple((node.op, node.inputs) for node in network.nodes)
+            if identity in seen or not self.within(costs):
+                continue
+            seen.add(identity)
+            yield Candidate(
+                architecture,
+                network,
+                costs,
+                log_probability(space, {name: log.tolist() for name, log in logs.items()}, architecture),
+            )
+        if not seen:
+            raise self.refusal()
+
+    def best(self, probabilities: Mapping[str, Sequence[float]], count: int = 1) -> list[Candidate]:
+        """The `count` most probable distinct networks within budget, or as many as there are."""
+        return list(islice(self.candidates(probabilities), count))
+
+    def within(self, costs: NetworkCosts) -> bool:
+        return not costs.excess(self.figures.budget, self.margin)
+
+    def check(self) -> None:
+        """Refuse an impossible budget, before anything is trained.
+
+        Raises:
+            BudgetError: names the least achievable figures and what would make the budget possible.
+        """
+        uniform = {group.name: [1.0 / len(group)] * len(group) for group in self.figures.space.groups}
+        next(self.candidates(uniform))
+
+    def least(self) -> Least:
+        """Least latency, memory and flash of the space, each regardless of the others."""
+        return Least(*(self._least(figure) for figure in ("latency", "memory", "flash")))
+
+    def _least(self, figure: str) -> float:
+        """By the exact costs of the minimiser; for the arena the minimiser of its lower bound."""
+        program = Program(self.figures)
+        if figure == "memory":
+            objective = program.bound_memory()
+        else:
+            objective = program.latency if figure == "latency" else program.flash
+        architecture = next(self._solutions(program, objective))
+        costs = self.exact(lower(self.figures.space, architecture))
+        if figure == "memory":
+            return costs.memory_bytes(self.figures.budget.memory_figure)
+        return costs.latency.latency_ms if figure == "latency" else costs.flash_bytes
+
+    def refusal(self) -> BudgetError:
+        """What the budget asks, the least the space can do, and what would help."""
+        budget, least, space = self.figures.budget, self.least(), self.figures.space
+        reasons = []
+        if budget.latency_ms is not None and least.latency_ms * (1 + self.margin) > budget.latency_ms:
+            reasons.append(f"latency {budget.latency_ms:g} ms (least achievable: {least.latency_ms:.2f} ms)")
+        if budget.memory_bytes is not None and least.memory_bytes > budget.memory_bytes:
+            name = f"{budget.memory_figure} memory"
+            reasons.append(f"{name} {budget.memory_bytes:,} B (least achievable: {least.memory_bytes:,} B)")
+        if budget.flash_bytes is not None and least.flash_bytes > budget.flash_bytes:
+            reasons.append(f"flash {budget.flash_bytes:,} B (least achievable: {least.flash_bytes:,} B)")
+        what = " and ".join(reasons) or (
+            f"the limits together (alone, {least.latency_ms:.2f} ms, {least.memory_bytes:,} B of memory "
+            f"and {least.flash_bytes:,} B of flash are achievable)"
+        )
+        return BudgetError(
+            f"No architecture for {space.window}×{space.sensors} windows fits the budget on "
+            f"{self.figures.board.id}: {what}. Raise the limit, use shorter windows or fewer channels, "
+            "a faster board, or fewer extra_cells."
+        )
+
+    def _limit(self, program: Program, budget: Budget) -> None:
+        if budget.latency_ms is not None:
+            program.limit_latency(budget.latency_ms / (1 + self.margin))
+        if budget.memory_bytes is not None:
+            program.limit_memory(budget.memory_bytes)
+        if budget.flash_bytes is not None:
+            program.limit_flash(budget.flash_bytes)
+
+    def _solutions(self, program: Program, objective: Terms) -> Iterator[Architecture]:
+        """Solve, cut the solution off, solve again."""
+        for _ in range(_MOST_CUTS):
+            result = program.solve(objective, _TIME_LIMIT_S)
+            if result.x is None:
+                return
+            architecture = canonical(self.figures.space, program.architecture(result.x))
+            yield architecture
+            program.cut(architecture)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from micronas_tf.datasets import Standardisation, Windows
+from micronas_tf.errors import DataError
+
+
+def train() -> Windows:
+    x = np.random.default_rng(0).normal([3.0, -100.0, 9.81], [2.0, 0.01, 0.0], (30, 16, 3))
+    return Windows.of(x, [0, 1] * 15)
+
+
+def test_standardised_train_has_mean_0_and_std_1_and_constant_channels_are_0() -> None:
+    windows = train()
+    standard = Standardisation.fit(windows).apply(windows.x)
+    assert standard.dtype == np.float32
+    # float32 of -100 ± 0.01 resolves 8e-6, so its standardised mean to about 1e-3.
+    np.testing.assert_allclose(standard.mean((0, 1), np.float64), 0, atol=1e-3)
+    np.testing.assert_allclose(standard.std((0, 1), np.float64), [1, 1, 0], atol=1e-3)
+
+
+def test_a_small_but_real_signal_is_not_constant() -> None:
+    x = np.random.default_rng(0).normal(0, 1e-9, (10, 16, 1))
+    fitted = Standardisation.fit(Windows.of(x, [0, 1] * 5))
+    assert fitted.std[0] == pytest.approx(1e-9, rel=0.1)
+
+
+def test_other_data_are_standardised_by_the_train_figures() -> None:
+    given = Standardisation(np.array([1.0, 2.0]), np.array([2.0, 4.0]))
+    np.testing.assert_array_equal(given.apply(np.array([3.0, 2.0])), [1.0, 0.0])
+    np.testing.assert_array_equal(given.apply(np.full((5, 8, 2), 5)), np.broadcast_to([2.0, 0.75], (5, 8, 2)))
+
+
+def test_the_json_round_trip_is_exact() -> None:
+    fitted = Standardisation.fit(train())
+    again = Standardisation.from_json(json.loads(json.dumps(fitted.to_json())))
+    np.testing.assert_array_equal(again.mean, fitted.mean)
+    np.testing.assert_array_equal(again.std, fitted.std)
+    with pytest.raises(ValueError, match="read-only"):
+        again.mean[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"schema": 9, "mean": [0], "std": [1]}, "schema 1. Received: 9"),
+        ({"schema": 1, "mean": [0, 0], "std": [1]}, "one mean and one std"),
+        ({"schema": 1, "mean": [0], "std": [0]}, "positive"),
+        ({"schema": 1, "mean": [float("nan")], "std": [1]}, "finite"),
+    ],
+)
+def test_a_malformed_standardisation_is_refused(data: dict[str, object], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        Standardisation.from_json(data)
+
+
+def test_other_channels_are_refused() -> None:
+    with pytest.raises(DataError, match=r"3 channels.*\(16, 2\)"):
+        Standardisation.fit(train()).apply(np.zeros((16, 2)))

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from micronas_tf.datasets import load_dataset
+from micronas_tf.datasets.reader import Cut
+from micronas_tf.datasets.table import read_table
+from micronas_tf.errors import DataError
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def samples(n: int = 200) -> pd.DataFrame:
+    """One recording at 50 Hz: a channel that counts, one of noise, the label changes halfway."""
+    return pd.DataFrame(
+        {
+            "Time": np.arange(n) / 50,
+            "count": np.arange(n),
+            "noise": np.random.default_rng(0).normal(size=n),
+            "label": np.where(np.arange(n) < n // 2, "walk", "run"),
+        }
+    )
+
+
+def csv(folder: Path, frame: pd.DataFrame) -> Path:
+    path = folder / "samples.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_windows_are_cut_by_hop_and_never_across_a_label(tmp_path: Path) -> None:
+    parts = read_table(str(csv(tmp_path, samples())), Cut(16, 8))
+    windows = parts.train
+    # 100 samples of a label hold (100 - 16) // 8 + 1 = 11 windows.
+    starts = [*range(0, 85, 8), *range(100, 185, 8)]
+    assert windows.start is not None
+    assert windows.start.tolist() == starts
+    np.testing.assert_array_equal(windows.x[:, :, 0], np.add.outer(starts, np.arange(16)))
+    assert windows.class_names == ("run", "walk")
+    assert windows.y.tolist() == [1] * 11 + [0] * 11
+    assert windows.sampling_rate_hz == pytest.approx(50)
+    assert (windows.subject, windows.recording) == (None, None)
+    # 80 + 16 of each 100 samples are used.
+    assert parts.notes == ("8 of 200 samples fill no window and were left out.",)
+
+
+def test_overlapping_windows_of_one_recording_are_split_in_time(tmp_path: Path) -> None:
+    dataset = load_dataset(csv(tmp_path, samples(400)), window=16)
+    assert dataset.split_kind == "time"
+    counted = [set(part.x[:, :, 0].ravel().tolist()) for part in (dataset.train, dataset.test)]
+    assert not counted[0] & counted[1]
+
+
+def test_gaps_and_unlabelled_samples_end_a_window(tmp_path: Path) -> None:
+    frame = samples()
+    frame.loc[150:155, "label"] = None
+    frame = frame.drop(index=range(40, 43))
+    parts = read_table(str(csv(tmp_path, frame)), Cut(16, 4))
+    counts = parts.train.x[:, :, 0]
+    assert (np.diff(counts, axis=1) == 1).all()
+    assert not (np.isin(counts, range(150, 156))).any()
+    assert parts.notes[0] == "6 samples without a label were left out."
+    assert parts.train.start is not None
+    # Rows, not time: three rows are gone before the second half.
+    np.testing.assert_array_equal(parts.train.start, counts[:, 0] - 3 * (counts[:, 0] > 40))
+
+
+def test_interleaved_subjects_and_recordings_are_told_apart(tmp_path: Path) -> None:
+    pieces = [
+        samples(64).assign(subject=subject, recording=recording, count=np.arange(64) + 1000 * index)
+        for index, (subject, recording) in enumerate([("ann", 1), ("ann", 2), ("bob", 1), ("cid", 1)])
+    ]
+    frame = pd.concat(pieces).sample(frac=1, random_state=0).sort_values("Time", kind="stable")
+    path = csv(tmp_path, frame)
+    windows = read_table(str(path), Cut(16, 8)).train
+    assert (np.diff(windows.x[:, :, 0], axis=1) == 1).all()
+    assert windows.subject is not None
+    assert windows.recording is not None
+    assert len(set(zip(windows.subject.tolist(), windows.recording.tolist(), strict=True))) == 4
+    # Recording 1 of ann is another one than recording 1 of bob.
+    assert len(set(windows.recording.tolist())) == 4
+    dataset = load_dataset(path, window=16, hop=8)
+    assert dataset.split_kind == "subject"
+    assert dataset.train.subject is not None
+    assert dataset.test.subject is not None
+    assert not set(dataset.train.subject) & set(dataset.test.subject)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("time_ms", np.arange(200) * 20),
+        ("TIME_US", np.arange(200) * 20_000),
+        ("time_ns", 1_700_000_000_000_000_000 + np.arange(200) * 20_000_000),
+        ("time", pd.date_range("2024-01-01", periods=200, freq="20ms").astype(str)),
+        ("time", pd.date_range("2024-01-01", periods=200, freq="20ms", tz="Europe/Berlin")),
+        ("time", np.arange(200) / 50 + np.random.default_rng(0).uniform(-0.004, 0.004, 200)),
+    ],
+)
+def test_time_has_units_and_may_jitter(tmp_path: Path, name: str, values: Any) -> None:
+    frame = samples().drop(columns="Time")
+    frame[name] = values
+    windows = read_table(str(csv(tmp_path, frame)), Cut(16, 8)).train
+    assert windows.sampling_rate_hz == pytest.approx(50, rel=0.05)
+    assert len(windows) == 22
+
+
+def test_parquet_gives_the_same_windows(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "samples.parquet"
+    samples().to_parquet(path)
+    assert load_dataset(path, window=16).sha256 == load_dataset(csv(tmp_path, samples()), window=16).sha256
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match="cannot be read"):
+        load_dataset(path, window=16)
+
+
+def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ImportError("Unable to find a usable engine")
+
+    monkeypatch.setattr(pd, "read_parquet", missing)
+    path = tmp_path / "samples.parquet"
+    path.touch()
+    with pytest.raises(DataError, match=r"micronas-tf\[parquet\]"):
+        load_dataset(path, window=16)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.drop(columns="Time"), "one time column .*Columns found: count, noise, label"),
+        (lambda f: f.assign(time_ms=0), "one time column"),
+        (lambda f: f.drop(columns="label"), "'label' is missing. Columns found: time, count, noise"),
+        (lambda f: f[["Time", "label"]], "no channel column"),
+        (lambda f: f.assign(note="good"), "Column 'note' is not numeric: data row 1 has 'good'"),
+        (lambda f: f.assign(noise=f.noise.where(f.index != 7)), "Column 'noise' holds NaN.* data row 8"),
+        (lambda f: f.assign(noise=f.noise.where(f.index != 7, np.inf)), "infinity .* data row 8"),
+        (lambda f: f.assign(subject=f["count"].where(f.index != 3)), "Column 'subject' is empty in data row 4"),
+        (lambda f: f.assign(Time="noon"), "neither a number nor a date-time: data row 1 has 'noon'"),
+        (lambda f: f.iloc[::-1], "Time must ascend .* data row 2"),
+        (lambda f: pd.concat([f, f]), "Time must ascend .* data row 201 .*`recording` column"),
+        (lambda f: f.assign(Time=f.Time.round(1)), "Time must ascend"),
+        (lambda f: f.assign(Time=f.Time + (f.index % 5 > 2) * 0.05), "Time must ascend|evenly spaced"),
+        (lambda f: f.assign(Time=np.cumsum(np.random.default_rng(0).exponential(size=200))), "evenly spaced.*Resample"),
+        (lambda f: f.assign(recording=f.index), "one row only"),
+        (lambda f: f.assign(label=f.index // 10 % 2), "holds a window of 16 samples. Longest run: 10"),
+        (lambda f: f.assign(label=None), "Longest run: 0"),
+        (lambda f: f.assign(label="walk"), "at least two classes"),
+        (lambda f: f.iloc[:0], "empty"),
+    ],
+)
+def test_a_bad_table_gets_one_clear_sentence(tmp_path: Path, change: Change, words: str) -> None:
+    path = csv(tmp_path, change(samples()))
+    with pytest.raises(DataError, match=words) as caught:
+        load_dataset(path, window=16)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "time,label,a\n1,x,2\n1,x,2,3,4\n", "\x00\x01"])
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "samples.csv"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"samples\.csv"):
+        load_dataset(path, window=16)
+
+
+@pytest.mark.parametrize(
+    ("window", "hop", "words"),
+    [
+        (None, None, "give the window length"),
+        (None, 8, "A hop needs a window"),
+        (16, 0, "at least one sample"),
+        (4, 4, "at least 8 samples"),
+    ],
+)
+def test_a_table_needs_a_sensible_cut(tmp_path: Path, window: int | None, hop: int | None, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        load_dataset(csv(tmp_path, samples()), window=window, hop=hop)

@@ -1,0 +1,137 @@
+"""Quantisation-aware training: it learns, starts from calibrated ranges, and repeats with its seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+from numpy.typing import NDArray
+
+from micronas_tf.cost.memory import arena_head_bytes
+from micronas_tf.errors import ModelError
+from micronas_tf.models.build import build_model
+from micronas_tf.ops import Network
+from micronas_tf.quantize.convert import twin_of
+from micronas_tf.quantize.ptq import quantise_ptq
+from micronas_tf.quantize.qat import QatRecipe, calibrate, quantise_qat, train_qat
+from micronas_tf.quantize.runtimes import operator_names, predict_litert, tflm_arena
+from micronas_tf.space import build_space, lower
+
+SHAPE = (16, 5, 1)
+
+
+def waves(count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Three classes of noisy sines that differ in frequency; phase and sensor gains are random."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(3, size=count)
+    phase = rng.uniform(0, 2 * np.pi, (count, 1, 1))
+    angle = 2 * np.pi * (1 + 2 * y[:, None, None]) * np.arange(16)[None, :, None] / 16
+    x = rng.uniform(0.5, 1.5, (count, 1, 5)) * np.sin(angle + phase) + rng.normal(0, 0.2, (count, 16, 5))
+    return x[..., None].astype(np.float32), y
+
+
+def small_network() -> Network:
+    space = build_space(*SHAPE[:2], 3)
+    choices = {group.name: group.choices[0] for group in space.groups}
+    choices |= {name: 1 for name in choices if name.endswith("identity")}
+    return lower(space, choices | {f"fusion0.0.{branch}": 1 for branch in ("skip", "conv3", "conv5")})
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Network, Any]:
+    keras.utils.set_random_seed(0)
+    network = small_network()
+    model = build_model(network)
+    model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy", jit_compile=False)
+    x, y = waves(512, 0)
+    model.fit(x, y, batch_size=32, epochs=8, verbose=0)
+    return network, model
+
+
+def batches(seed: int = 0) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(waves(512, seed)).batch(32)
+
+
+def accuracy(flatbuffer: bytes) -> float:
+    x, y = waves(200, 99)
+    return float((predict_litert(flatbuffer, x).argmax(axis=1) == y).mean())
+
+
+def float_accuracy(model: Any) -> float:
+    x, y = waves(200, 99)
+    return float((model.predict(x, verbose=0).argmax(axis=1) == y).mean())
+
+
+def test_the_float_model_has_learnt(trained: tuple[Network, Any]) -> None:
+    assert float_accuracy(trained[1]) > 0.9
+
+
+def test_calibrated_ranges_are_those_of_the_float_activations(trained: tuple[Network, Any]) -> None:
+    network, model = trained
+    twin = twin_of(network, model)
+    quantised = tfmot.quantization.keras.quantize_model(twin)
+    x, _ = waves(300, 1)
+    calibrate(quantised, twin, x)
+    checked = 0
+    for layer in quantised.layers:
+        wrapped = getattr(layer, "layer", None)
+        weights = {weight.name.split("/")[-1]: weight.numpy() for weight in layer.weights}
+        if wrapped is None or "output_max:0" not in weights:
+            continue
+        activations = keras.Model(model.input, model.get_layer(wrapped.name).output).predict(x, verbose=0)
+        assert weights["output_min:0"] == pytest.approx(min(activations.min(), 0.0), abs=1e-5)
+        assert weights["output_max:0"] == pytest.approx(activations.max(), rel=1e-5)
+        checked += 1
+    assert checked >= 6
+
+
+def test_calibration_alone_keeps_the_accuracy_and_so_does_ptq(trained: tuple[Network, Any]) -> None:
+    network, model = trained
+    x, _ = waves(256, 2)
+    calibrated = quantise_qat(network, model, batches(), x, recipe=QatRecipe(steps=0))
+    # 200 windows: one step of accuracy is 0.5 %; int8 noise moves a few windows near a border.
+    assert accuracy(calibrated) >= float_accuracy(model) - 0.03
+    assert accuracy(quantise_ptq(network, model, x)) >= float_accuracy(model) - 0.03
+
+
+def test_fine_tuning_is_clean_repeatable_and_leaves_the_model_alone(trained: tuple[Network, Any]) -> None:
+    network, model = trained
+    before = model.get_weights()
+    x, _ = waves(256, 2)
+    heard: list[tuple[str, int, int]] = []
+    runs = [
+        quantise_qat(
+            network,
+            model,
+            batches(),
+            x,
+            recipe=QatRecipe(steps=20),
+            seed=3,
+            progress=lambda stage, done, total, figures: heard.append((stage, done, total)),
+        )
+        for _ in range(2)
+    ]
+    assert runs[0] == runs[1]
+    assert set(operator_names(runs[0])) == {"CONV_2D", "ADD", "MEAN", "SOFTMAX"}
+    assert tflm_arena(runs[0]).head_bytes == arena_head_bytes(network)
+    assert accuracy(runs[0]) >= float_accuracy(model) - 0.03
+    assert heard[0] == ("quantising", 0, 20)
+    assert heard[20] == ("quantising", 20, 20)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_training_from_scratch_under_quantisation_learns() -> None:
+    x, _ = waves(256, 2)
+    recipe = QatRecipe(steps=150, learning_rate=1e-2, warmup=0.05)
+    assert accuracy(train_qat(small_network(), batches(), x, recipe=recipe, seed=0)) > 0.85
+
+
+@pytest.mark.parametrize("fields", [{"steps": -1}, {"learning_rate": 0.0}, {"warmup": 1.0}])
+def test_recipe_refuses_what_makes_no_sense(fields: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="QAT takes"):
+        QatRecipe(**fields)
