@@ -141,8 +141,9 @@ def show_estimate(figures: Mapping[str, Any]) -> None:
     console.print(table)
     console.print(
         f"latency {latency['value']:.2f} ms ± {latency['rel_error']:.1%} "
-        f"(with {figures['overhead_cycles']:,} cycles of interpreter), arena {_bytes(figures['arena_bytes'])}, peak memory {_bytes(figures['peak_memory_bytes'])}, "
-        f"flash {_bytes(figures['flash_bytes'])}, {figures['macs']:,} MACs",
+        f"(with {figures['overhead_cycles']:,} cycles of interpreter), arena {_bytes(figures['arena_bytes'])}, "
+        f"peak memory {_bytes(figures['peak_memory_bytes'])}, flash {_bytes(figures['flash_bytes'])}, "
+        f"{figures['macs']:,} MACs",
         highlight=False,
     )
 

@@ -63,7 +63,7 @@ def test_an_unknown_operator_is_named_with_its_position() -> None:
 
 def test_float_models_are_refused_with_the_remedy() -> None:
     model = converted(lambda x: tf.nn.max_pool2d(x, 2, 2, "SAME"), (8, 8, 2), int8=False)
-    with pytest.raises(ModelError, match="must be int8.*full-integer quantisation"):
+    with pytest.raises(ModelError, match=r"must be int8.*full-integer quantisation"):
         network_from_flatbuffer(model)
 
 

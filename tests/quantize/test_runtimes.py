@@ -84,15 +84,13 @@ def test_windows_and_labels_must_fit(case: tuple[Network, bytes]) -> None:
     network, flatbuffer = case
     with pytest.raises(ModelError, match=r"windows \[N, 32, 6, 1\], N > 0. Received: \(2, 6, 32, 1\)"):
         predict_tflm(flatbuffer, windows(network, 2).transpose(0, 2, 1, 3))
-    with pytest.raises(ModelError, match="one label in 0..2 per window"):
+    with pytest.raises(ModelError, match=r"one label in 0\.\.2 per window"):
         verify(flatbuffer, network, windows(network, 2), np.array([0, 3]))
 
 
 def test_captured_output_catches_file_descriptors_and_gives_them_back(capfd: pytest.CaptureFixture[str]) -> None:
     with captured_output() as captured:
         os.write(2, b"from C")
-        print("from Python")
     print("after")
-    assert "from C" in captured.text
-    assert "from Python" in captured.text
+    assert captured.text == "from C"
     assert capfd.readouterr() == ("after\n", "")

@@ -1,7 +1,8 @@
-"""Quantisation-aware training with TF-MOT, its activation ranges calibrated first.
+"""Quantisation-aware training with TF-MOT, its ranges calibrated first.
 
-TF-MOT starts every activation range at ±6 and moves it by a thousandth a step. A few hundred steps of
-fine-tuning never get away from that: here the ranges start at what the float model's activations really are.
+TF-MOT starts every range at ±6. Those of the activations move by a thousandth a step, and a few hundred steps of
+fine-tuning never get away from ±6; those of the weights jump to the weights at the first step, and until
+then ±6 is too coarse for them. Here all ranges start at what the float model's values really are.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from micronas_tf.quantize.convert import to_flatbuffer, twin_of
 _CALIBRATION_BATCH: Final = 256
 _LEAST_RANGE: Final = 1e-6
 _RANGE_NAMES: Final = ("output", "post_activation", "pre_activation")
+_WEIGHT_NAMES: Final = ("kernel", "depthwise_kernel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,10 @@ def train_qat(
 
 
 def calibrate(quantised: Any, twin: Any, x: NDArray[np.float32], *, training: bool = False) -> None:
-    """Set every activation range of a TF-MOT model to the least and greatest value that `twin` has on `x`.
+    """Set every range of a TF-MOT model: of the weights to themselves, of the activations to those on `x`.
 
-    A range always holds 0, which int8 must represent exactly (padding).
+    An activation's range goes from the least to the greatest value and holds 0, which int8 must represent exactly
+    (padding).
 
     Args:
         quantised: made from `twin` by TF-MOT.
@@ -121,6 +124,7 @@ def calibrate(quantised: Any, twin: Any, x: NDArray[np.float32], *, training: bo
         x: [n, time, sensors, filters].
         training: whether BatchNormalization takes the statistics of `x`.
     """
+    _calibrate_weights(quantised)
     ranges = dict(_ranges(quantised))
     outputs = [twin.input if name is None else twin.get_layer(name).output for name in ranges]
     activations = tf_keras.Model(twin.input, outputs)
@@ -138,12 +142,31 @@ def calibrate(quantised: Any, twin: Any, x: NDArray[np.float32], *, training: bo
 def _ranges(quantised: Any) -> Iterator[tuple[str | None, list[tuple[Any, Any]]]]:
     """Per float layer the (minimum, maximum) variables of its activations; `None` is the model's input."""
     for layer in quantised.layers:
-        weights = {weight.name.split("/")[-1].split(":")[0]: weight for weight in layer.weights}
+        weights = _variables(layer)
         wrapped = getattr(layer, "layer", None)
-        names = _RANGE_NAMES if wrapped is not None else ("quantize_layer",)
+        # The layer that quantises the input counts up: `quantize_layer`, `quantize_layer_1`, …
+        names = _RANGE_NAMES if wrapped is not None else (layer.name,)
         pairs = [(weights[f"{name}_min"], weights[f"{name}_max"]) for name in names if f"{name}_min" in weights]
         if pairs:
             yield (None if wrapped is None else wrapped.name), pairs
+
+
+def _calibrate_weights(quantised: Any) -> None:
+    """Symmetric ranges, per filter where TF-MOT keeps one per filter, else one for all."""
+    for layer in quantised.layers:
+        weights = _variables(layer)
+        for name in _WEIGHT_NAMES:
+            if f"{name}_min" in weights:
+                minimum, maximum = weights[f"{name}_min"], weights[f"{name}_max"]
+                magnitudes = np.abs(weights[name].numpy())
+                bound = magnitudes.max(axis=tuple(range(magnitudes.ndim - 1)) if minimum.shape.rank else None)
+                minimum.assign(-bound)
+                maximum.assign(bound)
+
+
+def _variables(layer: Any) -> dict[str, Any]:
+    """A layer's variables by the last part of their names."""
+    return {weight.name.split("/")[-1].split(":")[0]: weight for weight in layer.weights}
 
 
 def _freeze_batch_norm(quantised: Any) -> None:

@@ -18,6 +18,16 @@ Gates = Mapping[str, tf.Tensor]
 """Gate of each decision group, by the group's name within its cell, for example `width`."""
 
 
+def chosen(widths: Sequence[int], gate: tf.Tensor) -> tf.Tensor:
+    """The width that a one-hot gate stands for, scalar int32."""
+    return tf.gather(tf.constant(widths, tf.int32), tf.argmax(gate))
+
+
+def is_on(gate: tf.Tensor) -> tf.Tensor:
+    """Whether a one-hot switch is on, scalar bool."""
+    return gate[1] > 0.5
+
+
 @keras.saving.register_keras_serializable("micronas_tf")
 class TimeReduceCell(keras.layers.Layer):
     """One conv over time with searched kernel length and width.
@@ -43,6 +53,10 @@ class TimeReduceCell(keras.layers.Layer):
         """[B, T, S, C_in] → [B, T', S, max(widths)], filters beyond the chosen width zero."""
         scale = tf.linalg.matvec(prefix_masks(self.widths), gates["width"], transpose_a=True)
         return self.conv(inputs, scale, gates["kernel"], training=training)
+
+    def sampled(self, inputs: tf.Tensor, gates: Gates, training: bool = False) -> tf.Tensor:
+        """What `call` computes for one-hot gates, without the masked filters."""
+        return self.conv.sliced(inputs, chosen(self.widths, gates["width"]), gates["kernel"], training)
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()
@@ -105,6 +119,35 @@ class SensorFusionCell(keras.layers.Layer):
         if self.has_identity:
             terms.append(inputs * gates["identity"][1])
         return tf.add_n(terms)
+
+    def sampled(self, inputs: tf.Tensor, gates: Gates, training: bool = False) -> tf.Tensor:
+        """What `call` computes for one-hot gates, without the masked filters and the branches that are off."""
+        if not self.has_identity:
+            return self._sampled_sum(inputs, gates, training)
+        return tf.cond(is_on(gates["identity"]), lambda: inputs, lambda: self._sampled_sum(inputs, gates, training))
+
+    def _sampled_sum(self, inputs: tf.Tensor, gates: Gates, training: bool) -> tf.Tensor:
+        filters = chosen(self.widths, gates["width"])
+        shape = tf.concat([tf.shape(inputs)[:2], [self._sensors(inputs), filters]], 0)
+        any_branch = tf.reduce_any([is_on(gates[name]) for name in self.branches])
+        narrow_filters = chosen(self.bottleneck_widths, gates["bottleneck"])
+        nothing = tf.zeros(tf.concat([shape[:3], [narrow_filters]], 0))
+        narrow = tf.cond(
+            any_branch, lambda: self.bottleneck.sliced(inputs, narrow_filters, training=training), lambda: nothing
+        )
+        total = tf.zeros(shape)
+        for name, layer, source in (("skip", self.skip, inputs), *((n, b, narrow) for n, b in self.branches.items())):
+            total = tf.cond(
+                is_on(gates[name]),
+                lambda layer=layer, source=source, total=total: (
+                    total + layer.sliced(source, filters, training=training)
+                ),
+                lambda total=total: total,
+            )
+        return total
+
+    def _sensors(self, inputs: tf.Tensor) -> int:
+        return -(-inputs.shape[2] // self.skip.strides[1])
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()

@@ -106,17 +106,41 @@ class DynamicConv2D(keras.layers.Layer):
             kernel_gate: [kernel sizes]; needed where there are several.
             training: normalise by the batch's statistics, and update the moving ones.
         """
-        outputs = tf.nn.conv2d(inputs, self.merged_kernel(kernel_gate), self.strides, "SAME")
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if scale is not None:
             gamma, beta = gamma * scale, beta * scale
+        return self._convolve(inputs, self.merged_kernel(kernel_gate), gamma, beta, training)
+
+    def sliced(
+        self, inputs: tf.Tensor, filters: tf.Tensor, kernel_gate: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        """The same as `call` with a prefix mask, computing the first `filters` filters only.
+
+        Args:
+            inputs: [B, T, S, C], the first C input filters.
+            filters: scalar int32.
+            kernel_gate: [kernel sizes]; needed where there are several.
+            training: as in `call`; the moving statistics of the other filters stay.
+        """
+        kernel = self.merged_kernel(kernel_gate)[:, :, : tf.shape(inputs)[-1], :filters]
+        gamma, beta = tf.convert_to_tensor(self.gamma)[:filters], tf.convert_to_tensor(self.beta)[:filters]
+        return self._convolve(inputs, kernel, gamma, beta, training)
+
+    def _convolve(
+        self, inputs: tf.Tensor, kernel: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, training: bool
+    ) -> tf.Tensor:
+        outputs = tf.nn.conv2d(inputs, kernel, self.strides, "SAME")
+        count = tf.shape(gamma)[0]
         if training:
             outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(outputs, gamma, beta, epsilon=EPSILON)
             for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(MOMENTUM * moving + (1.0 - MOMENTUM) * tf.stop_gradient(batch))
+                old = tf.convert_to_tensor(moving)
+                new = MOMENTUM * old[:count] + (1.0 - MOMENTUM) * tf.stop_gradient(batch)
+                moving.assign(tf.ensure_shape(tf.concat([new, old[count:]], 0), old.shape))
             return tf.nn.relu(outputs)
-        factor = gamma * tf.math.rsqrt(self.moving_variance + EPSILON)
-        return tf.nn.relu(outputs * factor + (beta - self.moving_mean * factor))
+        mean, variance = (tf.convert_to_tensor(v)[:count] for v in (self.moving_mean, self.moving_variance))
+        factor = gamma * tf.math.rsqrt(variance + EPSILON)
+        return tf.nn.relu(outputs * factor + (beta - mean * factor))
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()

@@ -118,13 +118,27 @@ class SuperNet(keras.Model):
         """
         if gates is None:
             gates = tf.one_hot(tf.argmax(self.gates.masked_logits(), -1), self.gate_index.columns)
-        by_group = self.gate_index.by_group(self.with_a_branch(gates))
         features = inputs
-        for cell in self.cells:
-            own = {within_cell(name): gate for name, gate in by_group.items() if cell_of(name) == cell.name}
+        for cell, own in self._by_cell(gates):
             features = cell(features, own, training=training)
         # A 1×1 conv and a mean commute; this order needs a fraction of the multiplications.
         return self.classifier(tf.reduce_mean(features, (1, 2)))
+
+    def sampled(self, inputs: tf.Tensor, gates: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """What `call` computes for one-hot gates, at the cost of that one architecture."""
+        features = inputs
+        for cell, own in self._by_cell(gates):
+            features = cell.sampled(features, own, training=training)
+        filters = tf.shape(features)[-1]
+        kernel = tf.convert_to_tensor(self.classifier.kernel)[:filters]
+        return tf.matmul(tf.reduce_mean(features, (1, 2)), kernel) + self.classifier.bias
+
+    def _by_cell(self, gates: tf.Tensor) -> list[tuple[Any, dict[str, tf.Tensor]]]:
+        by_group = self.gate_index.by_group(self.with_a_branch(gates))
+        return [
+            (cell, {within_cell(name): gate for name, gate in by_group.items() if cell_of(name) == cell.name})
+            for cell in self.cells
+        ]
 
     def with_a_branch(self, gates: tf.Tensor) -> tf.Tensor:
         """Where every branch of a cell is off, its first one (the skip conv) is on.
@@ -233,7 +247,7 @@ class SuperNet(keras.Model):
         variables = self.weights_to_train
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in variables])
-            outputs = self(inputs, gates=gates, training=True)
+            outputs = self.sampled(inputs, gates, training=True)
             loss = _cross_entropy(labels, outputs)
         self.optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         self._track_batch("", labels, outputs)
