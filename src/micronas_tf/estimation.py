@@ -11,6 +11,7 @@ from micronas_tf.boards import Board, load_board
 from micronas_tf.cost import (
     LatencySource,
     OperatorModel,
+    Runtime,
     default_source,
     fit_operator_model,
     is_table,
@@ -64,7 +65,7 @@ def fit_latency(
     Raises:
         CostError: the table is malformed, of another board, or too small.
     """
-    runtime = "tflm"
+    runtime: Runtime = "tflm"
     if is_table(csv):
         header = read_table(csv).header
         if header.board != board_id:

@@ -20,7 +20,8 @@ from micronas_tf.space import build_space, lower, random_architecture
 
 def reordered(network: Network, rng: np.random.Generator) -> Network:
     """The same network in another order that still writes before it reads; operands of an Add change places."""
-    done, nodes = {0: 0}, []
+    done = {0: 0}
+    nodes: list[Node] = []
     waiting = list(network.nodes)
     while waiting:
         ready = [node for node in waiting if all(tensor in done for tensor in node.inputs)]

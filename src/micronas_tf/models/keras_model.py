@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
+
+import keras
 
 from micronas_tf.errors import ModelError
 from micronas_tf.ops import Network, Node, OpKind, OpSpec, Shape
@@ -52,6 +55,19 @@ def network_from_keras(model: Any) -> Network:
         ModelError: subclassed, 1-D, several inputs or outputs, or a layer outside the known ones.
     """
     return _Reader(model).network()
+
+
+def load_keras_network(path: str | Path) -> Network:
+    """The network of a saved Keras 3 model.
+
+    Raises:
+        ModelError: as `network_from_keras`, or the file cannot be loaded.
+    """
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises ValueError, TypeError, OSError and more for a file it cannot load
+        raise ModelError(f"Cannot load the Keras model {path}: {error}.") from error
+    return network_from_keras(model)
 
 
 def _input_shape(model: Any) -> Shape:

@@ -36,14 +36,11 @@ class QatRecipe:
         steps: batches; with 0 the calibrated model is converted as it is.
         learning_rate: at the first step after the warm-up.
         warmup: share of the steps, from 0.
-        freeze_batch_norm: keep the float model's BatchNormalization statistics, so that what is trained is
-            what is converted.
     """
 
     steps: int = 500
     learning_rate: float = 1e-4
     warmup: float = 0.0
-    freeze_batch_norm: bool = False
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.learning_rate <= 0 or not 0 <= self.warmup < 1:
@@ -83,8 +80,6 @@ def quantise_qat(
     twin = twin_of(network, model)
     quantised = tfmot.quantization.keras.quantize_model(twin)
     calibrate(quantised, twin, calibration)
-    if recipe.freeze_batch_norm:
-        _freeze_batch_norm(quantised)
     _train(quantised, batches, recipe, seed, progress)
     return to_flatbuffer(network, quantised)
 
@@ -167,12 +162,6 @@ def _calibrate_weights(quantised: Any) -> None:
 def _variables(layer: Any) -> dict[str, Any]:
     """A layer's variables by the last part of their names."""
     return {weight.name.split("/")[-1].split(":")[0]: weight for weight in layer.weights}
-
-
-def _freeze_batch_norm(quantised: Any) -> None:
-    for layer in quantised.layers:
-        if isinstance(getattr(layer, "layer", None), tf_keras.layers.BatchNormalization):
-            layer.trainable = False
 
 
 def _train(quantised: Any, batches: tf.data.Dataset, recipe: QatRecipe, seed: int, progress: Progress) -> None:

@@ -35,8 +35,8 @@ def save_checkpoint(path: Path, supernet: SuperNet, epoch: int) -> None:
         RunError: the file cannot be written; the previous one is intact.
     """
     buffer = io.BytesIO()
-    arrays = {name: keras.ops.convert_to_numpy(value) for name, value in _state(supernet).items()}
-    np.savez(buffer, **arrays, **{_EPOCH: np.int64(epoch)})
+    arrays: dict[str, Any] = {name: keras.ops.convert_to_numpy(value) for name, value in _state(supernet).items()}
+    np.savez(buffer, **arrays, **{_EPOCH: np.array(epoch)})
     write_atomically(path, buffer.getvalue())
 
 

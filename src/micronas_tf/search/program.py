@@ -23,6 +23,9 @@ from micronas_tf.space import Literal, SearchSpace, live_groups
 Terms = dict[int, float]
 """A linear expression: variable → coefficient."""
 
+_LEAST_LOG_ODDS = -60.0
+"""Of a choice that the supernet rules out; smaller ones would only spoil the program's scaling."""
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -221,16 +224,23 @@ class Program:
         return Architecture(choices)
 
 
-def log_probability(
-    space: SearchSpace, log_probabilities: Mapping[str, Sequence[float]], architecture: Architecture
-) -> float:
-    """Σ log p(choice) over the live groups."""
-    return float(
-        sum(
-            log_probabilities[name][space.group(name).choices.index(architecture[name])]
-            for name in live_groups(space, architecture)
-        )
-    )
+def log_odds(probabilities: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """log p(choice)/p(most probable choice) of every group.
+
+    Maximising its sum over the live groups is maximising Σ log p over all groups with each dead group at its most
+    probable choice. Plain Σ log p over the live groups would favour networks with few of them, however poor.
+    """
+    scores = {}
+    for name, values in probabilities.items():
+        logs = np.log(np.maximum(np.asarray(values, float), 1e-300))
+        scores[name] = np.maximum(logs - logs.max(), _LEAST_LOG_ODDS).tolist()
+    return scores
+
+
+def score(space: SearchSpace, log_odds: Mapping[str, Sequence[float]], architecture: Architecture) -> float:
+    """Σ log-odds of the choices of the live groups."""
+    live = live_groups(space, architecture)
+    return sum(log_odds[name][space.group(name).choices.index(architecture[name])] for name in live)
 
 
 def _scaled(terms: Terms, scale: float) -> Terms:

@@ -6,21 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
-
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
 from micronas_tf.cost import NetworkCosts
 from micronas_tf.errors import BudgetError
 from micronas_tf.ops import Network
 from micronas_tf.search.figures import SpaceFigures
-from micronas_tf.search.program import Program, Terms, log_probability
+from micronas_tf.search.program import Program, Terms, log_odds, score
 from micronas_tf.space import canonical, lower
 
 _TIME_LIMIT_S = 120.0
 _MOST_CUTS = 2000
-_LEAST_LOG = -60.0
-"""log p of a choice that the supernet rules out; smaller ones would only spoil the program's scaling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +27,13 @@ class Candidate:
         architecture: dead groups canonical.
         network: lowered.
         costs: exact.
-        log_probability: Σ log p(choice) over its live groups, recomputed from the choices.
+        score: Σ log p(choice)/p(most probable choice) over its live groups, recomputed from the choices; 0 at most.
     """
 
     architecture: Architecture
     network: Network
     costs: NetworkCosts
-    log_probability: float
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +69,10 @@ class Projector:
             BudgetError: not one architecture fits.
         """
         space = self.figures.space
-        logs = {name: np.maximum(np.log(np.maximum(p, 1e-30)), _LEAST_LOG) for name, p in probabilities.items()}
+        scores = log_odds(probabilities)
         program = Program(self.figures)
         self._limit(program, self.figures.budget)
-        objective = {program.q[name] + k: -float(value) for name, log in logs.items() for k, value in enumerate(log)}
+        objective = {program.q[name] + k: -value for name, group in scores.items() for k, value in enumerate(group)}
         seen: set[tuple[object, ...]] = set()
         for architecture in self._solutions(program, objective):
             network = lower(space, architecture)
@@ -86,12 +82,7 @@ class Projector:
             if identity in seen or not self.within(costs):
                 continue
             seen.add(identity)
-            yield Candidate(
-                architecture,
-                network,
-                costs,
-                log_probability(space, {name: log.tolist() for name, log in logs.items()}, architecture),
-            )
+            yield Candidate(architecture, network, costs, score(space, scores, architecture))
         if not seen:
             raise self.refusal()
 
@@ -113,20 +104,16 @@ class Projector:
 
     def least(self) -> Least:
         """Least latency, memory and flash of the space, each regardless of the others."""
-        return Least(*(self._least(figure) for figure in ("latency", "memory", "flash")))
+        latency, memory, flash = (self._least(objective) for objective in ("latency", "memory", "flash"))
+        return Least(
+            latency.latency.latency_ms, memory.memory_bytes(self.figures.budget.memory_figure), flash.flash_bytes
+        )
 
-    def _least(self, figure: str) -> float:
-        """By the exact costs of the minimiser; for the arena the minimiser of its lower bound."""
+    def _least(self, objective: str) -> NetworkCosts:
+        """Exact costs of the minimiser; for the arena, of the minimiser of its lower bound."""
         program = Program(self.figures)
-        if figure == "memory":
-            objective = program.bound_memory()
-        else:
-            objective = program.latency if figure == "latency" else program.flash
-        architecture = next(self._solutions(program, objective))
-        costs = self.exact(lower(self.figures.space, architecture))
-        if figure == "memory":
-            return costs.memory_bytes(self.figures.budget.memory_figure)
-        return costs.latency.latency_ms if figure == "latency" else costs.flash_bytes
+        terms = {"latency": program.latency, "flash": program.flash, "memory": program.bound_memory()}[objective]
+        return self.exact(lower(self.figures.space, next(self._solutions(program, terms))))
 
     def refusal(self) -> BudgetError:
         """What the budget asks, the least the space can do, and what would help."""

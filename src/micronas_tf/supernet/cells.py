@@ -147,7 +147,7 @@ class SensorFusionCell(keras.layers.Layer):
         return total
 
     def _sensors(self, inputs: tf.Tensor) -> int:
-        return -(-inputs.shape[2] // self.skip.strides[1])
+        return -(-int(inputs.shape[2]) // self.skip.strides[1])
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()

@@ -98,8 +98,8 @@ class ExpectedCosts:
     def _padded_tables(self, tables: Sequence[np.ndarray]) -> np.ndarray:
         padded = np.zeros((len(tables), self.index.columns, self.index.columns), "float32")
         for target, table in zip(padded, tables, strict=True):
-            view = table.reshape(table.shape + (1,) * (2 - table.ndim))
-            target[: view.shape[0], : view.shape[1]] = view
+            rows, columns, *_ = (*table.shape, 1, 1)
+            target[:rows, :columns] = table.reshape(rows, columns)
         return padded
 
     def _held_bytes(self, width: str | int, extent: tuple[int, int]) -> np.ndarray:
