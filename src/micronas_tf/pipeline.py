@@ -29,7 +29,7 @@ from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
 from micronas_tf.quantize import Int8Report, QatRecipe, quantise_ptq, quantise_qat, train_qat, verify
 from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, read_json, write_json
-from micronas_tf.search import Candidate, Projector, SearchRecipe, SpaceFigures, search, tabulate_figures
+from micronas_tf.search import Candidate, Projector, Ranked, SearchRecipe, SpaceFigures, rank, search, tabulate_figures
 from micronas_tf.space import SpaceConfig, build_space, lower
 from micronas_tf.training import TrainingRecipe, float_scores, network_input, train, training_batches
 
@@ -165,7 +165,7 @@ def run(
         settings: everything else.
         directory: of the run; `RunDirectory.claim` has made it.
         about: what to remember of the command, for `resume`.
-        progress: hears of the stages `search`, `training`, `quantising`, `verifying`.
+        progress: hears of the stages `search`, `projecting`, `ranking`, `training`, `quantising`, `verifying`.
     """
     files = RunDirectory(directory)
     plan = make_plan(dataset, settings)
@@ -197,7 +197,7 @@ def run_record(dataset: Dataset, settings: Settings, about: Mapping[str, Any]) -
 def find_architecture(
     plan: Plan, files: RunDirectory, standardisation: Standardisation, progress: Progress
 ) -> Candidate:
-    """Search, and project what was found onto the budget.
+    """Search, project what was found onto the budget, and take the best of the most probable.
 
     Raises:
         BudgetError: no architecture fits.
@@ -221,10 +221,23 @@ def find_architecture(
     )
     probabilities = supernet.probabilities()
     write_json(files.probabilities, probabilities)
-    candidate = plan.projector.best(probabilities)[0]
+    candidates = plan.projector.best(probabilities, settings.search.candidates, progress)
+    ranked = rank(supernet, candidates, weights, alphas, standardisation, seed=settings.seed, progress=progress)
+    write_json(files.candidates, [_describe(item) for item in ranked])
+    candidate = ranked[0].candidate
     write_json(files.network, candidate.network.to_json())
     write_json(files.architecture, candidate.architecture.to_json())
     return candidate
+
+
+def _describe(ranked: Ranked) -> dict[str, Any]:
+    candidate = ranked.candidate
+    return {
+        "supernet_accuracy": ranked.accuracy,
+        "score": candidate.score,
+        **candidate.costs.to_json(),
+        "architecture": candidate.architecture.to_json(),
+    }
 
 
 def train_model(

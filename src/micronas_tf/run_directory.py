@@ -35,6 +35,11 @@ class RunDirectory:
         return self.search / "probabilities.json"
 
     @property
+    def candidates(self) -> Path:
+        """The architectures within budget that were compared, best first."""
+        return self.search / "candidates.json"
+
+    @property
     def architecture(self) -> Path:
         return self.path / "architecture.json"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,10 +80,3 @@ def test_what_is_no_flatbuffer_is_refused(data: bytes) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="No file"):
         load_network(tmp_path / "absent.tflite")
-
-
-def test_reading_a_flatbuffer_needs_no_tensorflow() -> None:
-    script = (
-        "import sys, micronas_tf.models.flatbuffer; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

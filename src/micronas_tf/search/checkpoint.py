@@ -36,7 +36,7 @@ def save_checkpoint(path: Path, supernet: SuperNet, epoch: int) -> None:
     """
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {name: keras.ops.convert_to_numpy(value) for name, value in _state(supernet).items()}
-    np.savez(buffer, **arrays, **{_EPOCH: np.array(epoch)})
+    np.savez(buffer, **(arrays | {_EPOCH: np.array(epoch)}))
     write_atomically(path, buffer.getvalue())
 
 

@@ -38,6 +38,7 @@ class SearchRecipe:
         cooling: share of the steps.
         latency_weight, memory_weight, flash_weight: γ of each limit.
         rotation_degrees: of the augmentation, as in the training of the plain model.
+        candidates: architectures within budget that are compared in the end.
     """
 
     epochs: int = 30
@@ -54,6 +55,7 @@ class SearchRecipe:
     memory_weight: float = 4.0
     flash_weight: float = 2.0
     rotation_degrees: float = 15.0
+    candidates: int = 6
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or not 0.0 <= self.warmup < 1.0 or not 0.0 < self.cooling <= 1.0:
@@ -131,7 +133,7 @@ def search(
         )
         for offset, part in enumerate((weight_windows, alpha_windows))
     ]
-    shown = {"latency_ms": "latency_ms", "memory_bytes": "memory_bytes", "alpha_accuracy": "accuracy"}
+    shown = {"latency_ms": "latency_ms", "memory_bytes": "memory_bytes", "accuracy": "accuracy"}
     total = per_epoch * recipe.epochs
     supernet.fit(
         tf.data.Dataset.zip(tuple(parts)),

@@ -11,6 +11,7 @@ from micronas_tf.boards import Budget
 from micronas_tf.cost import NetworkCosts
 from micronas_tf.errors import BudgetError
 from micronas_tf.ops import Network
+from micronas_tf.progress import Progress, silent
 from micronas_tf.search.figures import SpaceFigures
 from micronas_tf.search.program import Program, Terms, log_odds, score
 from micronas_tf.space import canonical, lower
@@ -86,9 +87,17 @@ class Projector:
         if not seen:
             raise self.refusal()
 
-    def best(self, probabilities: Mapping[str, Sequence[float]], count: int = 1) -> list[Candidate]:
+    def best(
+        self, probabilities: Mapping[str, Sequence[float]], count: int = 1, progress: Progress = silent
+    ) -> list[Candidate]:
         """The `count` most probable distinct networks within budget, or as many as there are."""
-        return list(islice(self.candidates(probabilities), count))
+        found: list[Candidate] = []
+        progress("projecting", 0, count, {})
+        for candidate in islice(self.candidates(probabilities), count):
+            found.append(candidate)
+            figures = {"latency_ms": candidate.costs.latency.latency_ms}
+            progress("projecting", len(found), count, figures)
+        return found
 
     def within(self, costs: NetworkCosts) -> bool:
         return not costs.excess(self.figures.budget, self.margin)
