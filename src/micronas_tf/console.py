@@ -133,12 +133,21 @@ def show_estimate(figures: Mapping[str, Any]) -> None:
     console = Console()
     latency = figures["latency_ms"]
     table = Table(title=f"{figures['model']} on {figures['board']}")
-    for column in ("operator", "", "cycles", "ms", "share", "source"):
-        table.add_column(column, justify="right" if column in ("cycles", "ms", "share") else "left", overflow="fold")
+    for column in ("layer", "operator", "cycles", "ms", "share", "error", ""):
+        right = column in ("cycles", "ms", "share", "error")
+        table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right)
+    sources = list(dict.fromkeys(item["source"] for item in figures["operators"]))
     for item in figures["operators"]:
-        cells = (f"{item['cycles']:,.0f}", f"{item['latency_ms']:.3f}", f"{item['share']:.1%}")
-        table.add_row(item["name"], item["op"], *cells, f"{item['source']} ± {item['rel_error']:.1%}")
+        cells = (
+            f"{item['cycles']:,.0f}",
+            f"{item['latency_ms']:.3f}",
+            f"{item['share']:.1%}",
+            f"{item['rel_error']:.1%}",
+        )
+        table.add_row(item["name"], item["op"], *cells, f"[{sources.index(item['source']) + 1}]")
     console.print(table)
+    for number, source in enumerate(sources, 1):
+        console.print(f"[{number}] {source}", markup=False, highlight=False)
     console.print(
         f"latency {latency['value']:.2f} ms ± {latency['rel_error']:.1%} "
         f"(with {figures['overhead_cycles']:,} cycles of interpreter), arena {_bytes(figures['arena_bytes'])}, "

@@ -28,9 +28,10 @@ def datasets(source: str | None, as_json: bool, **options: Any) -> None:
         click.echo(f"{name:<17} {_text(value)}")
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, *, nested: bool = False) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{name}: {_text(item)}" for name, item in value.items())
     if isinstance(value, list):
-        return ", ".join(map(_text, value)) if value else "–"
+        separator = "/" if nested else ", "
+        return separator.join(_text(item, nested=True) for item in value) if value else "–"
     return "unknown" if value is None else str(value)

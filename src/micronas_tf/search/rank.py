@@ -49,22 +49,21 @@ def rank(
     draws = [tf.constant(rng.integers(0, len(weight_windows), _BATCH)) for _ in range(_STATISTICS_BATCHES)]
     saved = [variable.numpy() for variable in supernet.non_trainable_variables]
 
-    @tf.function(reduce_retracing=True)
     def observe(rows: tf.Tensor, gates: tf.Tensor) -> None:
         supernet.sampled(tf.gather(inputs, rows), gates, training=True)
 
-    @tf.function(reduce_retracing=True)
     def predict(batch: tf.Tensor, gates: tf.Tensor) -> tf.Tensor:
         return tf.argmax(supernet.sampled(batch, gates), -1)
 
+    observe_fast, predict_fast = (tf.function(f, reduce_retracing=True) for f in (observe, predict))
     ranked = []
     progress("ranking", 0, len(candidates), {})
     for done, candidate in enumerate(candidates, 1):
         gates = supernet.architecture_gates(candidate.architecture)
         for rows in draws:
-            observe(rows, gates)
+            observe_fast(rows, gates)
         batches = (x[start : start + _BATCH] for start in range(0, len(x), _BATCH))
-        predicted = np.concatenate([predict(batch, gates).numpy() for batch in batches])
+        predicted = np.concatenate([predict_fast(batch, gates).numpy() for batch in batches])
         ranked.append(Ranked(candidate, float(np.mean(predicted == y))))
         progress("ranking", done, len(candidates), {"accuracy": ranked[-1].accuracy})
     for variable, value in zip(supernet.non_trainable_variables, saved, strict=True):

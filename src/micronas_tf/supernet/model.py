@@ -56,7 +56,7 @@ class SuperNet(keras.Model):
         sensors: channels, S.
         classes: number of classes.
         space_config: fields of `SpaceConfig`; the paper's when not given.
-        seed: of weights, logits and Gumbel noise.
+        seed: of the logits and the Gumbel noise; the weights start from Keras's own random state.
     """
 
     def __init__(
@@ -72,7 +72,6 @@ class SuperNet(keras.Model):
         self.space = build_space(window, sensors, classes, SpaceConfig.from_json(space_config or {}))
         self.seed = seed
         self.gate_index = GateIndex(self.space)
-        keras.utils.set_random_seed(seed)
         groups = self.space.groups
         stddev = [0.0 if group.kind == "width" else OPERATOR_STDDEV for group in groups]
         self.gates = GumbelGates([len(group) for group in groups], initial_stddev=stddev, seed=seed, name="gates")
