@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeAlias
 import keras
 import numpy as np
 
-from micronas_tf import __version__
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import DEFAULT_BOARD, Board, Budget, load_board
 from micronas_tf.cost import LatencySource, NetworkCosts, network_costs
@@ -183,14 +182,21 @@ def run(
 
 
 def run_record(dataset: Dataset, settings: Settings, about: Mapping[str, Any]) -> dict[str, Any]:
-    packages = ("tensorflow", "keras", "tf_keras", "tensorflow-model-optimization", "numpy", "tflite-micro")
+    packages = (
+        "micronas-tf",
+        "tensorflow",
+        "keras",
+        "tf_keras",
+        "tensorflow-model-optimization",
+        "numpy",
+        "tflite-micro",
+    )
     return {
         "schema": RUN_SCHEMA,
         **about,
         "settings": settings.to_json(),
         "data": {"name": dataset.name, "sha256": dataset.sha256, "classes": list(dataset.train.class_names)},
-        "versions": {"micronas-tf": __version__, "python": platform.python_version()}
-        | {package: version(package) for package in packages},
+        "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
     }
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from micronas_tf.cost.memory import arena_head_bytes
 from micronas_tf.errors import ModelError
 from micronas_tf.models.build import build_model
-from micronas_tf.ops import Network
+from micronas_tf.ops import Network, Node, OpSpec
 from micronas_tf.quantize.convert import twin_of
 from micronas_tf.quantize.ptq import quantise_ptq
 from micronas_tf.quantize.qat import QatRecipe, calibrate, quantise_qat, train_qat
@@ -92,10 +92,11 @@ def test_calibrated_ranges_are_those_of_the_float_activations(trained: tuple[Net
         assert high == pytest.approx(float(np.max(values)), rel=1e-5)
 
 
-def test_the_input_is_calibrated_in_every_model_of_a_process(trained: tuple[Network, Any]) -> None:
+def test_the_input_is_calibrated_in_every_model_of_a_process() -> None:
     """TF-MOT's input layer is `quantize_layer` in the first model, `quantize_layer_1` in the second."""
-    network, model = trained
-    twin = twin_of(network, model)
+    conv = Node("a/conv", OpSpec("conv2d", (SHAPE,), (16, 5, 2)), (0,), 1)
+    mean = Node("a/mean", OpSpec("mean", ((16, 5, 2),), (1, 1, 2)), (1,), 2)
+    twin = twin_of(Network(SHAPE, (conv, mean)))
     x, _ = waves(64, 1)
     for _ in range(2):
         quantised = tfmot.quantization.keras.quantize_model(twin)

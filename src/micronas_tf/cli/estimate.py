@@ -9,6 +9,7 @@ import click
 
 from micronas_tf.boards import DEFAULT_BOARD
 from micronas_tf.cli.options import json_option
+from micronas_tf.quiet import captured_output
 
 
 @click.command()
@@ -24,7 +25,8 @@ def estimate(model: Path, board: str, latency_source: str, as_json: bool) -> Non
     """
     from micronas_tf import console, estimation  # noqa: PLC0415 - imports SciPy and, for the model, TensorFlow
 
-    figures = estimation.estimate(model, board, latency_source)
+    with captured_output():  # TensorFlow's libraries announce themselves, whatever the log level
+        figures = estimation.estimate(model, board, latency_source)
     if as_json:
         click.echo(json.dumps(figures, indent=2))
         return

@@ -12,6 +12,7 @@ import click
 from micronas_tf.boards import DEFAULT_BOARD
 from micronas_tf.cli.options import data_options, json_option
 from micronas_tf.errors import RunError
+from micronas_tf.quiet import captured_output
 
 POSITIVE = click.FloatRange(min=0, min_open=True)
 
@@ -69,7 +70,8 @@ def search(source: str | None, resume: Path | None, quiet: bool, as_json: bool, 
     \b
     Exit codes: 0 within budget, 1 the promise does not hold, 2 wrong input.
     """
-    from micronas_tf import api, console, pipeline  # noqa: PLC0415 - imports TensorFlow
+    with captured_output():  # TensorFlow's libraries announce themselves, whatever the log level
+        from micronas_tf import api, console, pipeline  # noqa: PLC0415 - imports TensorFlow
 
     verbose = not quiet and not as_json
     try:

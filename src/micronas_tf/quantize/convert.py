@@ -14,7 +14,7 @@ from micronas_tf.errors import ModelError
 from micronas_tf.models.build import build_model
 from micronas_tf.ops import Network
 from micronas_tf.quantize.arrange import arrange
-from micronas_tf.quantize.quiet import captured_output
+from micronas_tf.quiet import captured_output
 
 
 def twin_of(network: Network, model: Any = None) -> tf_keras.Model:

@@ -16,7 +16,7 @@ from tflite_micro import runtime
 
 from micronas_tf.errors import ModelError
 from micronas_tf.models.flatbuffer import network_from_flatbuffer, operator_name, read_flatbuffer
-from micronas_tf.quantize.quiet import captured_output
+from micronas_tf.quiet import captured_output
 
 Int8Array: TypeAlias = NDArray[np.int8]
 FloatArray: TypeAlias = NDArray[np.float32]

@@ -1,0 +1,223 @@
+"""Search steps: they move every group, keep to the budget, stay finite, learn, and work with Keras's `fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from micronas_tf.boards import Budget, load_board
+from micronas_tf.cost import default_source
+from micronas_tf.search import expected_costs, tabulate_figures
+from micronas_tf.space import SearchSpace, build_space
+from micronas_tf.supernet import ExpectedCosts, Limit, SuperNet
+
+from .oracles import small_space
+
+BATCH = 16
+
+
+def costs_of(space: SearchSpace) -> ExpectedCosts:
+    source = default_source("nucleo_f446re")
+    return expected_costs(tabulate_figures(space, load_board("nucleo_f446re"), Budget(), source))
+
+
+def toy(space: SearchSpace, count: int, seed: int) -> tuple[Any, Any]:
+    """Sines whose frequency is the class, in noise: learnable, but not from a single sample."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(space.classes, size=count)
+    time = np.arange(space.window)[None, :, None] / space.window
+    phase = rng.uniform(0, 2 * np.pi, (count, 1, space.sensors))
+    x = np.sin(2 * np.pi * (1 + 2 * y[:, None, None]) * time + phase) + rng.normal(
+        0, 0.2, (count, space.window, space.sensors)
+    )
+    return x[..., None].astype("float32"), y.astype("int32")
+
+
+def data(space: SearchSpace, seed: int = 0) -> tf.data.Dataset:
+    parts = (tf.data.Dataset.from_tensor_slices(toy(space, 96, seed + part)).repeat().batch(BATCH) for part in (0, 1))
+    return tf.data.Dataset.zip(tuple(parts))
+
+
+def compiled(
+    space: SearchSpace, seed: int = 0, limits: Mapping[str, Limit] | None = None, *, eager: bool = True, **options: Any
+) -> SuperNet:
+    """A step that runs a few times is faster eagerly than traced."""
+    keras.utils.set_random_seed(seed)
+    supernet = SuperNet.of(space, seed=seed)
+    optimizer = keras.optimizers.Adam(options.pop("learning_rate", 1e-3))
+    supernet.compile(optimizer, costs=costs_of(space), limits=limits, run_eagerly=eager, **options)
+    return supernet
+
+
+def step(supernet: SuperNet, batches: Any) -> dict[str, float]:
+    return {name: float(value) for name, value in supernet.train_step(next(batches)).items()}
+
+
+@pytest.mark.parametrize("space", [build_space(128, 9, 6), small_space(16, 1, 3, extra_cells=2)], ids=["128x9", "16x1"])
+@pytest.mark.parametrize("limited", [False, True], ids=["no limit", "limits"])
+def test_one_step_moves_the_logits_of_every_group(space: SearchSpace, limited: bool) -> None:
+    names = ("latency_ms", "memory_bytes", "flash_bytes")
+    limits = {name: Limit(1e-3, 2.0) for name in names} if limited else None
+    supernet = compiled(space, limits=limits)
+    before = supernet.logits.numpy()
+    x, y = toy(space, 4, 0)
+    supernet.train_step(((x, y), (x, y)))
+    after = supernet.logits.numpy()
+    assert np.isfinite(after).all()
+    for row, group in enumerate(space.groups):
+        assert (after[row, : len(group)] != before[row, : len(group)]).any(), group.name
+        # One softmax each: what one choice gains the others lose.
+        assert (after - before)[row].sum() == pytest.approx(0.0, abs=1e-5)
+        assert (after[row, len(group) :] == before[row, len(group) :]).all()
+
+
+@pytest.mark.parametrize("figure", ["latency_ms", "memory_bytes", "flash_bytes"])
+def test_an_expected_figure_falls_within_20_steps_towards_half(figure: str) -> None:
+    """The authors' learning rate and γ. α steps only: what the weights do is not asked."""
+    space = small_space()
+    supernet = compiled(space)
+    start = float(supernet.expected_costs()[figure])
+    supernet.search.limits |= {figure: Limit(start / 2, 4.0 if figure == "memory_bytes" else 2.0)}  # type: ignore
+    batches = iter(data(space))
+    found = []
+    for _ in range(20):
+        supernet._alpha_step(next(batches)[1])
+        found.append(float(supernet.expected_costs()[figure]))
+    assert found[-1] < 0.95 * start
+    assert min(found) == pytest.approx(found[-1], rel=0.1)
+
+
+def test_the_penalty_is_that_of_the_paper() -> None:
+    """Σ γ·log(cost/limit) where cost ≥ limit (King et al., section 6), nothing below, nothing without a limit."""
+    limits = {"latency_ms": Limit(10.0, 2.0), "memory_bytes": Limit(1000.0, 4.0)}
+    supernet = compiled(small_space(extra_cells=0), limits=limits)
+    figures = {"latency_ms": tf.constant(25.0), "memory_bytes": tf.constant(4000.0), "flash_bytes": tf.constant(1e9)}
+    assert float(supernet.penalty(figures)) == pytest.approx(2 * np.log(2.5) + 4 * np.log(4.0), rel=1e-6)
+    assert float(supernet.penalty({**figures, "latency_ms": tf.constant(9.9)})) == pytest.approx(4 * np.log(4.0))
+    supernet.search.limits.clear()  # type: ignore[attr-defined]
+    assert float(supernet.penalty(figures)) == 0.0
+
+
+def test_no_nan_at_the_temperatures_floor() -> None:
+    """Ten steps at τ = 0.01, a tenth of the default floor, with limits that push every gate."""
+    space = small_space()
+    limits = {"latency_ms": Limit(1e-3, 2.0), "memory_bytes": Limit(1.0, 4.0)}
+    supernet = compiled(space, limits=limits, temperature_floor=0.01, temperature_decay=0.01)
+    batches = iter(data(space))
+    for _ in range(10):
+        logs = step(supernet, batches)
+        assert all(np.isfinite(value) for value in logs.values()), logs
+    assert float(supernet.temperature.numpy()) == pytest.approx(0.01)
+    assert all(np.isfinite(weight).all() for weight in supernet.get_weights())
+
+
+def test_temperature_cools_per_batch_down_to_its_floor() -> None:
+    space = small_space(extra_cells=0)
+    supernet = compiled(space, temperature_decay=0.5, temperature_floor=0.2)
+    supernet.alpha_enabled.assign(False)
+    batches, found = iter(data(space)), []
+    for _ in range(4):
+        step(supernet, batches)
+        found.append(float(supernet.temperature.numpy()))
+    assert found == pytest.approx([0.5, 0.25, 0.2, 0.2])
+
+
+def test_warm_up_leaves_the_logits_alone_and_trains_the_weights() -> None:
+    space = small_space(extra_cells=0)
+    supernet = compiled(space)
+    supernet.alpha_enabled.assign(False)
+    before, kernel = supernet.logits.numpy(), supernet.cells[0].conv.kernels[0].numpy()
+    batches = iter(data(space))
+    for _ in range(3):
+        step(supernet, batches)
+    np.testing.assert_array_equal(supernet.logits.numpy(), before)
+    assert (supernet.cells[0].conv.kernels[0].numpy() != kernel).any()
+    supernet.alpha_enabled.assign(True)
+    step(supernet, batches)
+    assert (supernet.logits.numpy() != before).any()
+
+
+def test_an_alpha_step_moves_no_weight_and_a_weight_step_no_logit() -> None:
+    space = small_space(extra_cells=0)
+    supernet = compiled(space)
+    weight_batch, alpha_batch = next(iter(data(space)))
+    weights = [variable.numpy() for variable in supernet.weights_to_train]
+    supernet._alpha_step(alpha_batch)
+    for before, variable in zip(weights, supernet.weights_to_train, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), before)
+    logits = supernet.logits.numpy()
+    supernet._weight_step(weight_batch)
+    np.testing.assert_array_equal(supernet.logits.numpy(), logits)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[SuperNet, Any, list[int], Path]:
+    """One traced `fit`, which several tests look at: supernet, history, epochs that a callback saw, folder."""
+    space, folder = small_space(16, 2, 3, extra_cells=0), tmp_path_factory.mktemp("fit")
+    supernet = compiled(space, eager=False, learning_rate=5e-3, limits={"latency_ms": Limit(1e3, 2.0)})
+    seen: list[int] = []
+    callbacks = [
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch)),
+        keras.callbacks.CSVLogger(str(folder / "log.csv")),
+    ]
+    x, y = toy(space, 64, 7)
+    history = supernet.fit(
+        data(space),
+        epochs=5,
+        steps_per_epoch=40,
+        validation_data=tf.data.Dataset.from_tensor_slices((x, y)).batch(32),
+        callbacks=callbacks,
+        shuffle=False,
+        verbose=0,
+    )
+    return supernet, history, seen, folder
+
+
+def test_fit_works_with_tf_data_and_callbacks(fitted: tuple[SuperNet, Any, list[int], Path]) -> None:
+    _, history, seen, folder = fitted
+    assert seen == list(range(5))
+    names = {"loss", "accuracy", "alpha_loss", "alpha_accuracy", "temperature", "entropy"}
+    costs = {"latency_ms", "flash_bytes", "memory_bytes"}
+    assert set(history.history) == names | costs | {"val_loss", "val_accuracy"}
+    assert (folder / "log.csv").read_text().count("\n") == 6
+    assert np.isfinite(list(history.history.values())).all()
+
+
+def test_the_supernet_learns(fitted: tuple[SuperNet, Any, list[int], Path]) -> None:
+    """Three classes that differ in frequency: chance is a loss of log 3 = 1.10 and 33 %."""
+    _, history, _, _ = fitted
+    assert history.history["loss"][-1] < 0.7 * history.history["loss"][0]
+    assert history.history["accuracy"][-1] > 0.7
+    assert history.history["alpha_loss"][-1] < history.history["alpha_loss"][0]
+    assert history.history["val_accuracy"][-1] > 0.5
+
+
+def test_a_limit_that_holds_costs_nothing(fitted: tuple[SuperNet, Any, list[int], Path]) -> None:
+    supernet, _, _, _ = fitted
+    assert float(supernet.penalty(supernet.expected_costs())) == 0.0
+
+
+def test_tensorboard_gets_the_scalars(fitted: tuple[SuperNet, Any, list[int], Path], tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415
+
+    supernet, _, _, _ = fitted
+    board = keras.callbacks.TensorBoard(str(tmp_path))
+    supernet.fit(data(supernet.space), epochs=2, steps_per_epoch=2, callbacks=[board], shuffle=False, verbose=0)
+    events = EventAccumulator(str(tmp_path / "train"))
+    events.Reload()
+    assert {"epoch_loss", "epoch_latency_ms", "epoch_memory_bytes"} <= set(events.Tags()["tensors"])
+
+
+def test_evaluate_takes_the_most_probable_architecture(fitted: tuple[SuperNet, Any, list[int], Path]) -> None:
+    supernet, _, _, _ = fitted
+    x, y = toy(supernet.space, 64, 7)
+    expected = np.mean(supernet(x).numpy().argmax(-1) == y)
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(32)
+    assert supernet.evaluate(batches, verbose=0, return_dict=True)["accuracy"] == pytest.approx(expected, abs=1e-6)
