@@ -41,7 +41,8 @@ class ConsoleProgress(AbstractContextManager["ConsoleProgress"]):
             console=self.console,
         )
         self.tasks: dict[str, Any] = {}
-        self.started: dict[str, tuple[float, int]] = {}
+        self.started: dict[str, float] = {}
+        self.paced: dict[str, tuple[float, int]] = {}
         self.printed_at = 0.0
 
     def __enter__(self) -> ConsoleProgress:
@@ -66,13 +67,18 @@ class ConsoleProgress(AbstractContextManager["ConsoleProgress"]):
     def _line(self, stage: str, done: int, total: int, text: str) -> None:
         now = time.monotonic()
         first = stage not in self.started
-        began, offset = self.started.setdefault(stage, (now, done))
+        began = self.started.setdefault(stage, now)
+        if done > 0:
+            # The first step builds the graph: a rate that counted it would promise hours.
+            self.paced.setdefault(stage, (now, done))
         if not first and done < total and now - self.printed_at < _LINE_EVERY_S:
             return
         self.printed_at = now
-        left = (now - began) / (done - offset) * (total - done) if done > offset else None
-        eta = "" if left is None or done >= total else f"  ETA {_clock(left)}"
-        self.console.print(f"{stage} {done}/{total}  {_clock(now - began)}{eta}  {text}".rstrip(), highlight=False)
+        paced_at, offset = self.paced.get(stage, (now, done))
+        left = (now - paced_at) / (done - offset) * (total - done) if offset < done < total else None
+        eta = "" if left is None else f"  ETA {_clock(left)}"
+        line = f"{stage} {done}/{total}  {_clock(now - began)}{eta}  {text}".rstrip()
+        self.console.print(line, highlight=False, soft_wrap=True)
 
     def _figure(self, name: str, value: float) -> str:
         if name == "latency_ms":
