@@ -123,11 +123,13 @@ def alien_network() -> Network:
     return Network((11, 5, 2), nodes)
 
 
-def test_layers_have_the_shapes_of_the_lowering() -> None:
+@pytest.mark.parametrize("count", [3, pytest.param(50, marks=pytest.mark.slow)])
+def test_layers_have_the_shapes_of_the_lowering(count: int) -> None:
+    """For `count` random architectures of each of four window shapes."""
     rng = np.random.default_rng(4)
     for window, sensors in ((128, 9), (64, 30), (51, 24), (30, 6)):
         space = build_space(window, sensors, 7)
-        for _ in range(3):
+        for _ in range(count):
             network = lower(space, random_architecture(space, rng))
             model = build_model(network)
             for node in network.nodes:

@@ -21,6 +21,9 @@ from .oracles import small_space
 
 BATCH = 16
 
+# Eagerly, Keras warns of the branches that a step's draw leaves out; traced, their gradient is 0.
+pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
+
 
 def costs_of(space: SearchSpace) -> ExpectedCosts:
     source = default_source("nucleo_f446re")
@@ -77,20 +80,36 @@ def test_one_step_moves_the_logits_of_every_group(space: SearchSpace, limited: b
         assert (after[row, len(group) :] == before[row, len(group) :]).all()
 
 
-@pytest.mark.parametrize("figure", ["latency_ms", "memory_bytes", "flash_bytes"])
-def test_an_expected_figure_falls_within_20_steps_towards_half(figure: str) -> None:
-    """The authors' learning rate and γ. α steps only: what the weights do is not asked."""
-    space = small_space()
-    supernet = compiled(space)
+def half_limit(supernet: SuperNet, figure: str) -> tuple[float, dict[str, Limit]]:
+    """The current expected figure, and a limit at half of it, weighed as the authors do."""
     start = float(supernet.expected_costs()[figure])
-    supernet.search.limits |= {figure: Limit(start / 2, 4.0 if figure == "memory_bytes" else 2.0)}  # type: ignore
+    return start, {figure: Limit(start / 2, 4.0 if figure == "memory_bytes" else 2.0)}
+
+
+def test_expected_latency_falls_within_20_steps_towards_half() -> None:
+    """Issue 2. Whole steps, with the authors' learning rate of the logits and their γ."""
+    space = small_space(extra_cells=0)
+    start, limits = half_limit(compiled(space), "latency_ms")
+    supernet = compiled(space, limits=limits)
+    batches = iter(data(space))
+    for _ in range(20):
+        step(supernet, batches)
+    assert float(supernet.expected_costs()["latency_ms"]) < 0.95 * start
+
+
+@pytest.mark.parametrize("figure", ["latency_ms", "memory_bytes", "flash_bytes"])
+def test_any_figure_falls_towards_its_limit(figure: str) -> None:
+    """α steps only, on cells that can be skipped: here the limit is reached."""
+    space = small_space()
+    start, limits = half_limit(compiled(space), figure)
+    supernet = compiled(space, limits=limits)
     batches = iter(data(space))
     found = []
     for _ in range(20):
         supernet._alpha_step(next(batches)[1])
         found.append(float(supernet.expected_costs()[figure]))
-    assert found[-1] < 0.95 * start
-    assert min(found) == pytest.approx(found[-1], rel=0.1)
+    assert found[-1] < 0.9 * start
+    assert found[-1] < found[9] or found[-1] < 1.05 * limits[figure].value
 
 
 def test_the_penalty_is_that_of_the_paper() -> None:
@@ -100,8 +119,7 @@ def test_the_penalty_is_that_of_the_paper() -> None:
     figures = {"latency_ms": tf.constant(25.0), "memory_bytes": tf.constant(4000.0), "flash_bytes": tf.constant(1e9)}
     assert float(supernet.penalty(figures)) == pytest.approx(2 * np.log(2.5) + 4 * np.log(4.0), rel=1e-6)
     assert float(supernet.penalty({**figures, "latency_ms": tf.constant(9.9)})) == pytest.approx(4 * np.log(4.0))
-    supernet.search.limits.clear()  # type: ignore[attr-defined]
-    assert float(supernet.penalty(figures)) == 0.0
+    assert float(compiled(small_space(extra_cells=0)).penalty(figures)) == 0.0
 
 
 def test_no_nan_at_the_temperatures_floor() -> None:
@@ -132,12 +150,13 @@ def test_warm_up_leaves_the_logits_alone_and_trains_the_weights() -> None:
     space = small_space(extra_cells=0)
     supernet = compiled(space)
     supernet.alpha_enabled.assign(False)
-    before, kernel = supernet.logits.numpy(), supernet.cells[0].conv.kernels[0].numpy()
+    before, weights = supernet.logits.numpy(), [variable.numpy() for variable in supernet.weights_to_train]
     batches = iter(data(space))
     for _ in range(3):
         step(supernet, batches)
     np.testing.assert_array_equal(supernet.logits.numpy(), before)
-    assert (supernet.cells[0].conv.kernels[0].numpy() != kernel).any()
+    moved = [np.any(new.numpy() != old) for new, old in zip(supernet.weights_to_train, weights, strict=True)]
+    assert sum(moved) > len(moved) / 2  # the draws use some branches and kernels only
     supernet.alpha_enabled.assign(True)
     step(supernet, batches)
     assert (supernet.logits.numpy() != before).any()
