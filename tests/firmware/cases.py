@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from tensorflow.lite.python import schema_py_generated as schema
 
-import kernels as k
-from litert import Int8, OneOpModels, Quant
+from . import kernels as k
+from .litert import Int8, OneOpModels, Quant
 
 Rng = np.random.Generator
 Case = Callable[[ctypes.CDLL], Int8]
@@ -138,7 +138,7 @@ def weights(rng: Rng, shape: tuple[int, ...], filters: int, taps: int, axis: int
     typical = -7.0 - np.log2(taps) / 2
     factors = ratios(rng, filters, typical) if per_filter else [ratios(rng, 1, typical)[0]] * filters
     scales = tuple(float(np.float32(factor * target.scale[0] / source.scale[0])) for factor in factors)
-    pairs = [k.quantize_multiplier(_product(source.scale[0], each, per_filter) / target.scale[0]) for each in scales]
+    pairs = [k.quantize_multiplier(source.scale[0] * each / target.scale[0]) for each in scales]
     low = -128 if rng.random() < 0.1 else -127
     w = values(rng, shape, low)
     if rng.random() < 0.2:
@@ -147,12 +147,6 @@ def weights(rng: Rng, shape: tuple[int, ...], filters: int, taps: int, axis: int
     bias = rng.integers(-(1 << reach), 1 << reach, filters).astype(np.int32)
     multiplier, shift = np.array(pairs, np.int32).T
     return Weights(w, bias, multiplier.copy(), shift.copy(), source, scales, target, bool(rng.random() < 0.5))
-
-
-def _product(input_scale: float, filter_scale: float, per_filter: bool) -> float:
-    """TFLite multiplies the scales of a fully connected operator as floats, those of convolutions as doubles."""
-    product = input_scale * filter_scale
-    return product if per_filter else float(np.float32(product))
 
 
 def _bounds(data: Weights) -> tuple[int, int]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import kernels
-from cases import KERNELS
-from litert import OneOpModels
+from . import kernels
+from .cases import KERNELS
+from .litert import OneOpModels
 
 BATCH = 50
 
