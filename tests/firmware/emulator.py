@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import shutil
 import subprocess
 import time
-import zlib
 from pathlib import Path
 from types import TracebackType
+
+from .protocol import framed, unframed
 
 MACHINES: dict[str, tuple[str, ...]] = {
     "qemu_cortex_m4": ("-M", "netduinoplus2", "-serial", "null", "-serial", "stdio", "-icount", "shift=3,sleep=off"),
@@ -19,11 +21,6 @@ INSTRUCTIONS_PER_TICK = {"qemu_cortex_m4": 1000 / 168 / 8, "qemu_cortex_m33": 50
 """Virtual nanoseconds per SysTick tick over those per instruction (2^shift)."""
 
 QEMU = "qemu-system-arm"
-
-
-def framed(text: str) -> str:
-    """Adds the checksum that ends a line of the protocol."""
-    return f"{text}*{zlib.crc32(text.encode()):08x}"
 
 
 class Emulator:
@@ -43,6 +40,15 @@ class Emulator:
         self.selector.register(self.stdout, selectors.EVENT_READ)
 
     def __enter__(self) -> Emulator:
+        """Waits until the board answers: what is sent before its port is open is lost in whole or in part."""
+        patience, self.timeout_s = self.timeout_s, 1.0
+        for _ in range(10):
+            with contextlib.suppress(ConnectionError, TimeoutError, ValueError):
+                self.hello = self.ask("HELLO")
+                break
+        else:
+            raise ConnectionError(f"{self.board} answers no HELLO.")
+        self.timeout_s = patience
         return self
 
     def __exit__(
@@ -72,10 +78,9 @@ class Emulator:
     def ask(self, request: str) -> str:
         self.id += 1
         self.send(f"{framed(f'MN1 {self.id} {request}')}\n".encode())
-        reply = self.line()
-        body = reply[: -len("*00000000")]
-        if framed(body) != reply or not body.startswith(f"MN1 {self.id} "):
-            raise ConnectionError(f"A reply to request {self.id} was expected. Received: {reply!r}.")
+        body = unframed(self.line())
+        if not body.startswith(f"MN1 {self.id} "):
+            raise ConnectionError(f"A reply to request {self.id} was expected. Received: {body!r}.")
         return body.removeprefix(f"MN1 {self.id} ")
 
     def instructions(self, spec: str, repeats: int = 1) -> list[float]:

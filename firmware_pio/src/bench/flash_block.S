@@ -1,6 +1,5 @@
 /* Pseudo-random weights and plausible channels in flash, so that a timed operator reads its constants from where a deployed
  * one does. The generator is the linear congruential one of Numerical Recipes; a word is its upper half, twice. */
-    .syntax unified
     .section .rodata.mn_flash_block, "a"
     .balign 16
 
@@ -11,7 +10,7 @@ mn_flash_weights:
     .set state, (state * 1664525 + 1013904223) & 0xFFFFFFFF
     .set upper, state >> 16
     .set state, (state * 1664525 + 1013904223) & 0xFFFFFFFF
-    .word (upper << 16) | (state >> 16)
+    .long (upper << 16) | (state >> 16)
     .endr
 
     /* bias within +-2^11, multiplier in [2^30, 2^31), shift 9 */
@@ -19,8 +18,8 @@ mn_flash_weights:
 mn_flash_channels:
     .rept 512
     .set state, (state * 1664525 + 1013904223) & 0xFFFFFFFF
-    .word (state >> 20) - 2048
+    .long (state >> 20) - 2048
     .set state, (state * 1664525 + 1013904223) & 0xFFFFFFFF
-    .word 0x40000000 | (state >> 2)
-    .word 9
+    .long 0x40000000 | (state >> 2)
+    .long 9
     .endr

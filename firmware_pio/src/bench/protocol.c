@@ -9,9 +9,11 @@
 #ifndef MN_FLAGS
 #define MN_FLAGS "unknown"
 #endif
+#ifndef MN_COMPILER
 #define STRINGIFY(x) #x
 #define NUMBER(x) STRINGIFY(x)
-#define COMPILER "gcc-" NUMBER(__GNUC__) "." NUMBER(__GNUC_MINOR__) "." NUMBER(__GNUC_PATCHLEVEL__)
+#define MN_COMPILER "gcc-" NUMBER(__GNUC__) "." NUMBER(__GNUC_MINOR__) "." NUMBER(__GNUC_PATCHLEVEL__)
+#endif
 
 enum {
     LONGEST_LINE = 160,
@@ -125,7 +127,7 @@ static void hello(request *r) {
     put_field(r, "counter", board->counter);
     put_number_field(r, "counter_hz", board->counter_hz);
     put_field(r, "backend", mn_backend());
-    put_field(r, "compiler", COMPILER);
+    put_field(r, "compiler", MN_COMPILER);
     put_field(r, "flags", MN_FLAGS);
     put_number_field(r, "arena_bytes", arena().bytes);
     put_number_field(r, "nodes", MN_MOST_NODES);

@@ -34,24 +34,36 @@ typedef struct {
     "smlad %[both1], %[x1], %[w1], %[both1]\n\t"
 
 /* All 14 registers are taken, which is why this is asm (a compiler spills in the loop: 20 instructions per four taps, not
- * 18) and why unoptimised builds, which keep one register for the frame, take the C below. Eight taps a turn; an odd group of
- * four enters in the middle. */
+ * 18) and why unoptimised builds, which keep one register for the frame, take the C below. */
+#define MN_TWO_POSITIONS(code)                                                                                         \
+    uint32_t w0, w1, x0, x1, t, u;                                                                                     \
+    __asm__(code                                                                                                       \
+            : [x] "+r"(*x), [w] "+r"(*w), [low0] "+r"(sums->low[0]), [both0] "+r"(sums->both[0]),                      \
+              [low1] "+r"(sums->low[1]), [both1] "+r"(sums->both[1]), [w0] "=&r"(w0), [w1] "=&r"(w1), [x0] "=&r"(x0), \
+              [x1] "=&r"(x1), [t] "=&r"(t), [u] "=&r"(u)                                                               \
+            : [next] "r"(next), [end] "r"(end)                                                                         \
+            : "cc", "memory")
+
+/* Eight taps a turn; an odd group of four enters in the middle. */
 static inline __attribute__((always_inline)) void mn_two_positions(
     const int8_t **x, const mn_word **w, const int8_t *end, intptr_t next, mn_paired_sums *sums) {
-    uint32_t w0, w1, x0, x1, t, u;
-    __asm__(
+    MN_TWO_POSITIONS(
         "sub %[t], %[end], %[x]\n\t"
         "lsls %[t], %[t], #29\n\t"
         "bmi 2f\n"
         "1:\n\t" MN_FOUR_TAPS
         "2:\n\t" MN_FOUR_TAPS
         "cmp %[x], %[end]\n\t"
-        "bne 1b"
-        : [x] "+r"(*x), [w] "+r"(*w), [low0] "+r"(sums->low[0]), [both0] "+r"(sums->both[0]),
-          [low1] "+r"(sums->low[1]), [both1] "+r"(sums->both[1]), [w0] "=&r"(w0), [w1] "=&r"(w1), [x0] "=&r"(x0),
-          [x1] "=&r"(x1), [t] "=&r"(t), [u] "=&r"(u)
-        : [next] "r"(next), [end] "r"(end)
-        : "cc", "memory");
+        "bne 1b");
+}
+
+/* The same for a multiple of 16 taps. */
+static inline __attribute__((always_inline)) void mn_two_positions_by_16(
+    const int8_t **x, const mn_word **w, const int8_t *end, intptr_t next, mn_paired_sums *sums) {
+    MN_TWO_POSITIONS(
+        "1:\n\t" MN_FOUR_TAPS MN_FOUR_TAPS MN_FOUR_TAPS MN_FOUR_TAPS
+        "cmp %[x], %[end]\n\t"
+        "bne 1b");
 }
 
 #else
@@ -68,6 +80,11 @@ static inline void mn_two_positions(
             sums->both[p] = mn_mac2(odd, w1, mn_mac2(even, w0, sums->both[p]));
         }
     }
+}
+
+static inline void mn_two_positions_by_16(
+    const int8_t **x, const mn_word **w, const int8_t *end, intptr_t next, mn_paired_sums *sums) {
+    mn_two_positions(x, w, end, next, sums);
 }
 
 #endif
