@@ -24,7 +24,7 @@ QEMU = "qemu-system-arm"
 
 
 class Emulator:
-    """A context manager; `ask` sends one request and returns what follows OK or ERR."""
+    """A context manager; `ask` sends one request and returns its reply from OK or ERR on."""
 
     def __init__(self, board: str, image: Path, timeout_s: float = 30.0) -> None:
         assert shutil.which(QEMU)
@@ -40,7 +40,7 @@ class Emulator:
         self.selector.register(self.stdout, selectors.EVENT_READ)
 
     def __enter__(self) -> Emulator:
-        """Waits until the board answers: what is sent before its port is open is lost in whole or in part."""
+        """Waits until the board answers: what is sent before its port is open is lost, in whole or in part."""
         patience, self.timeout_s = self.timeout_s, 1.0
         for _ in range(10):
             with contextlib.suppress(ConnectionError, TimeoutError, ValueError):
@@ -78,10 +78,12 @@ class Emulator:
     def ask(self, request: str) -> str:
         self.id += 1
         self.send(f"{framed(f'MN1 {self.id} {request}')}\n".encode())
-        body = unframed(self.line())
-        if not body.startswith(f"MN1 {self.id} "):
-            raise ConnectionError(f"A reply to request {self.id} was expected. Received: {body!r}.")
-        return body.removeprefix(f"MN1 {self.id} ")
+        while True:
+            body = unframed(self.line())
+            if body.startswith(f"MN1 {self.id} "):
+                return body.removeprefix(f"MN1 {self.id} ")
+            if body.startswith("MN1 - "):
+                raise ConnectionError(f"The board did not understand {request!r}. Received: {body!r}.")
 
     def instructions(self, spec: str, repeats: int = 1) -> list[float]:
         """Instructions of each repeat of one operator."""

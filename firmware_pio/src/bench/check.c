@@ -1,4 +1,5 @@
-/* Operators with random parameters: the same seed makes the same one on every machine. */
+/* Operators with random parameters: the same seed makes the same one on every machine. One draw per statement: C leaves the
+ * order within an expression or an initialiser to the compiler. */
 #include "crc32.h"
 #include "micronas/pack.h"
 #include "operator.h"
@@ -26,6 +27,8 @@ static int16_t zero_point(random_source *random) {
     return (int16_t)(one_in(random, 4) ? (one_in(random, 2) ? -128 : 127) : between(random, -128, 127));
 }
 
+static int32_t multiplier_between_half_and_one(random_source *random) { return (int32_t)(1U << 30 | draw(random) >> 2); }
+
 /* Takes room for `bytes` from the arena, NULL when it is used up. */
 static void *take(mn_arena *arena, size_t bytes) {
     const size_t rounded = (bytes + 15) & ~(size_t)15;
@@ -50,7 +53,7 @@ static void draw_channels(random_source *random, int32_t filters, int32_t *bias,
     const int extreme = one_in(random, 6);
     for (int32_t f = 0; f < filters; f++) {
         bias[f] = between(random, -(1 << reach) + 1, (1 << reach) - 1);
-        multiplier[f] = (int32_t)(1U << 30 | draw(random) >> 2);
+        multiplier[f] = multiplier_between_half_and_one(random);
         shift[f] = extreme ? between(random, -31, 3) : between(random, -13, -4);
     }
 }
@@ -72,12 +75,14 @@ static mn_making check_conv2d(const mn_op_spec *spec, random_source *random, mn_
     if (weights == NULL || parameters == NULL || packed_weights == NULL || channels == NULL) {
         return MN_NO_RAM;
     }
+    const int16_t input_zero = zero_point(random);
     const int16_t output_zero = zero_point(random);
-    fill(random, weights, (int32_t)count, one_in(random, 16) ? -128 : -127);
+    const int32_t lowest = one_in(random, 16) ? -128 : -127;
+    fill(random, weights, (int32_t)count, lowest);
     draw_channels(random, filters, parameters, parameters + filters, parameters + 2 * filters);
     const mn_conv2d_source source = {
         .window = window,
-        .input_zero_point = zero_point(random),
+        .input_zero_point = input_zero,
         .output_zero_point = output_zero,
         .activation_min = (int8_t)(spec->relu ? output_zero : INT8_MIN),
         .activation_max = INT8_MAX,
@@ -94,39 +99,43 @@ static mn_making check_conv2d(const mn_op_spec *spec, random_source *random, mn_
 }
 
 static mn_add check_add(const mn_op_spec *spec, random_source *random) {
-    const int equal = one_in(random, 4);
     mn_add op = {
         .count = mn_elements(spec->window.input),
-        .zero_point1 = zero_point(random),
-        .zero_point2 = zero_point(random),
-        .output_zero_point = zero_point(random),
         .activation_min = INT8_MIN,
         .activation_max = INT8_MAX,
-        .multiplier1 = equal ? 1 << 30 : (int32_t)(1U << 30 | draw(random) >> 2),
-        .shift1 = equal ? 0 : between(random, -4, -1),
+        .multiplier1 = 1 << 30,
         .multiplier2 = 1 << 30,
-        .output_multiplier = equal ? 1 << 30 : (int32_t)(1U << 30 | draw(random) >> 2),
-        .output_shift = between(random, -20, -16)};
+        .output_multiplier = 1 << 30};
+    op.zero_point1 = zero_point(random);
+    op.zero_point2 = zero_point(random);
+    op.output_zero_point = zero_point(random);
+    op.output_shift = between(random, -20, -16);
+    /* Else all scales are powers of two, where results fall exactly between two integers. */
+    if (!one_in(random, 4)) {
+        op.multiplier1 = multiplier_between_half_and_one(random);
+        op.shift1 = between(random, -4, -1);
+        op.output_multiplier = multiplier_between_half_and_one(random);
+    }
     mn_prepare_add(&op);
     return op;
 }
 
 static mn_mean check_mean(const mn_op_spec *spec, random_source *random) {
-    mn_mean op = {
-        .input = spec->window.input, .input_zero_point = zero_point(random), .output_zero_point = zero_point(random)};
-    mn_prepare_mean(&op, (int32_t)(1U << 30 | draw(random) >> 2), between(random, -6, 4));
+    mn_mean op = {.input = spec->window.input};
+    op.input_zero_point = zero_point(random);
+    op.output_zero_point = zero_point(random);
+    const int32_t multiplier = multiplier_between_half_and_one(random);
+    mn_prepare_mean(&op, multiplier, between(random, -6, 4));
     return op;
 }
 
 static mn_softmax check_softmax(const mn_op_spec *spec, random_source *random) {
     const mn_shape input = spec->window.input;
-    const int32_t left_shift = between(random, 14, 29);
-    return (mn_softmax){
-        .rows = input.time * input.sensors,
-        .depth = input.filters,
-        .multiplier = (int32_t)(1U << 30 | draw(random) >> 2),
-        .left_shift = left_shift,
-        .diff_min = -(int32_t)((INT64_C(31) << 26) >> left_shift)};
+    mn_softmax op = {.rows = input.time * input.sensors, .depth = input.filters};
+    op.left_shift = between(random, 14, 29);
+    op.multiplier = multiplier_between_half_and_one(random);
+    op.diff_min = -(int32_t)((INT64_C(31) << 26) >> op.left_shift);
+    return op;
 }
 
 static mn_making make(const mn_op_spec *spec, random_source *random, mn_arena *arena, mn_operator *op) {
