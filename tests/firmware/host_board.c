@@ -11,7 +11,10 @@ static const mn_board board = {
 
 const mn_board *mn_board_info(void) { return &board; }
 
-void mn_board_write(const char *bytes, size_t count) { fwrite(bytes, 1, count, stdout); }
+void mn_board_write(const char *bytes, size_t count) {
+    fwrite(bytes, 1, count, stdout);
+    fflush(stdout);
+}
 
 void mn_board_feed_watchdog(void) {}
 

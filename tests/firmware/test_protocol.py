@@ -79,7 +79,7 @@ def _mutated(rng: np.random.Generator, seeds: list[bytes]) -> bytes:
 
 def test_random_lines_neither_crash_nor_silence_it(tmp_path: Path) -> None:
     """10,000 damaged lines under the sanitizers; a good line after each is answered."""
-    program = build_host(tmp_path / "sanitized", *SANITIZERS, arena_bytes=4096)
+    program = build_host(tmp_path / "sanitized", *SANITIZERS, "-DMN_MOST_STEPS=20000", arena_bytes=4096)
     rng = np.random.default_rng(7)
     requests = [text for conversation in transcripts.CONVERSATIONS.values() for _, text in conversation]
     seeds = [text.rsplit("*", 1)[0].strip().encode("latin-1") for text in requests]

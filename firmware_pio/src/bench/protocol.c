@@ -15,12 +15,12 @@
 #define MN_COMPILER "gcc-" NUMBER(__GNUC__) "." NUMBER(__GNUC_MINOR__) "." NUMBER(__GNUC_PATCHLEVEL__)
 #endif
 
-enum {
-    LONGEST_LINE = 160,
-    MOST_REPEATS = 32,
-    /* Keeps one run, at 20 cycles a step, shorter than the watchdog. */
-    MOST_STEPS = 150000000
-};
+/* Keeps one run, at 20 cycles a step, shorter than the watchdog. */
+#ifndef MN_MOST_STEPS
+#define MN_MOST_STEPS 150000000
+#endif
+
+enum { LONGEST_LINE = 160, MOST_REPEATS = 32 };
 
 typedef struct {
     const char *rest;  /* what is not parsed yet */
@@ -65,7 +65,7 @@ static mn_op_spec take_spec(request *r) {
         const mn_spec_status status = mn_parse_op_spec(&r->rest, &spec);
         if (status != MN_SPEC_OK) {
             fail(r, status == MN_SPEC_SHAPE ? "shape" : "syntax");
-        } else if (mn_steps(&spec) > MOST_STEPS) {
+        } else if (mn_steps(&spec) > MN_MOST_STEPS) {
             fail(r, "slow");
         }
     }
