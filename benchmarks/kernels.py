@@ -2,8 +2,9 @@
 
     python benchmarks/kernels.py [--board qemu_cortex_m33] [--csv ../shared/lookup/emulated_cmsis_nn.csv]
 
-Builds the image with the system's compiler and counts in QEMU; nothing is timed. The CMSIS-NN column comes from a table of
-instruction counts with columns core, flags, op, input_t ... stride_s, macs, instructions; without it the column stays empty.
+Builds the image with the system's compiler and counts in QEMU; nothing is timed. The CMSIS-NN column comes from a table
+of instruction counts with columns core, flags, op, input_t ... stride_s, macs, instructions; without it the column stays
+empty.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ def main() -> None:
     table = pd.read_csv(arguments.csv) if arguments.csv.is_file() else None
     with Emulator(arguments.board, build_image(arguments.board)) as board:
         print(board.hello.removeprefix("OK "))
-        print(f"{'instructions per multiplication or element':62} {'ours':>9} {'target':>9} {'CMSIS-NN':>9} {'ratio':>6}")
+        print(
+            f"{'instructions per multiplication or element':62} {'ours':>9} {'target':>9} {'CMSIS-NN':>9} {'ratio':>6}"
+        )
         for row, target in ROWS:
             steps, ours = steps_of(row), board.instructions(spec_of(row))[0]
             theirs = reference(table, row, arguments.board)

@@ -1,7 +1,7 @@
 """Random operators with extreme parameters, for LiteRT and for our kernels alike.
 
-A case is drawn from a generator, added to a batch of LiteRT models, and run by the C library with the integer parameters
-that TFLite derives from the same scales.
+A case is drawn from a generator, added to a batch of LiteRT models, and run by the C library with the integer
+parameters that TFLite derives from the same scales.
 """
 
 from __future__ import annotations
@@ -55,13 +55,10 @@ class Geometry:
 
     def window(self, library: ctypes.CDLL, output_filters: int) -> k.Window:
         library.mn_window_of.restype = k.Window
-        return library.mn_window_of(
-            k.Shape(self.time, self.sensors, self.filters),
-            output_filters,
-            k.Pair(*self.kernel),
-            k.Pair(*self.strides),
-            int(self.same),
-        )  # type: ignore[no-any-return]
+        source, kernel, strides = k.Shape(self.time, self.sensors, self.filters), self.kernel, self.strides
+        window = library.mn_window_of(source, output_filters, k.Pair(*kernel), k.Pair(*strides), int(self.same))
+        assert isinstance(window, k.Window)
+        return window
 
     def output(self, filters: int) -> tuple[int, int, int, int]:
         extents = [
@@ -132,7 +129,8 @@ class Weights:
     relu: bool
 
 
-def weights(rng: Rng, shape: tuple[int, ...], filters: int, taps: int, axis: int, per_filter: bool) -> Weights:
+def weights(rng: Rng, shape: tuple[int, ...], axis: int, *, taps: int, per_filter: bool) -> Weights:
+    filters = shape[axis]
     source = Quant((scale(rng, -8, 2),), zero_point(rng))
     target = Quant((scale(rng, -8, 2),), zero_point(rng))
     typical = -7.0 - np.log2(taps) / 2
@@ -186,17 +184,22 @@ def conv2d(rng: Rng, models: OneOpModels) -> Case:
     if rng.random() < 0.03:
         place = Geometry(2, 13, 64, (1, 13), (1, int(rng.integers(1, 3))), same=True)
     shape = (filters, *place.kernel, place.filters)
-    data = weights(rng, shape, filters, int(np.prod(shape[1:])), 0, per_filter=True)
+    data = weights(rng, shape, 0, taps=int(np.prod(shape[1:])), per_filter=True)
     x = values(rng, place.input)
     operands = [models.input(x, data.input), models.tensor(shape, Quant(data.filter_scales), data.weights)]
     _add_conv(
-        models, operands, data, place.output(filters), "CONV_2D", place.options(schema.Conv2DOptionsT(), data.relu)
+        models,
+        operands,
+        data,
+        place.output(filters),
+        builtin="CONV_2D",
+        options=place.options(schema.Conv2DOptionsT(), data.relu),
     )
     return lambda library: _run_conv(library, "mn_run_conv2d", place.window(library, filters), data, x)
 
 
 def _add_conv(
-    models: OneOpModels, operands: list[int], data: Weights, output: tuple[int, ...], builtin: str, options: Any
+    models: OneOpModels, operands: list[int], data: Weights, output: tuple[int, ...], *, builtin: str, options: Any
 ) -> None:
     bias_scales = tuple(float(np.float32(data.input.scale[0] * each)) for each in data.filter_scales)
     if builtin == "FULLY_CONNECTED":
@@ -215,18 +218,18 @@ def depthwise_conv2d(rng: Rng, models: OneOpModels) -> Case:
     filters = int(rng.integers(1, 20))
     place = geometry(rng, filters)
     shape = (1, *place.kernel, filters)
-    data = weights(rng, shape, filters, place.kernel[0] * place.kernel[1], 3, per_filter=True)
+    data = weights(rng, shape, 3, taps=place.kernel[0] * place.kernel[1], per_filter=True)
     x = values(rng, place.input)
     operands = [models.input(x, data.input), models.tensor(shape, Quant(data.filter_scales, axis=3), data.weights)]
     options = place.options(schema.DepthwiseConv2DOptionsT(), data.relu)
     options.depthMultiplier = 1
-    _add_conv(models, operands, data, place.output(filters), "DEPTHWISE_CONV_2D", options)
+    _add_conv(models, operands, data, place.output(filters), builtin="DEPTHWISE_CONV_2D", options=options)
     return lambda library: _run_conv(library, "mn_run_depthwise_conv2d", place.window(library, filters), data, x)
 
 
 def fully_connected(rng: Rng, models: OneOpModels) -> Case:
     inputs, filters = int(rng.choice([4, 8, 64, 640, int(rng.integers(1, 200))])), int(rng.integers(1, 18))
-    data = weights(rng, (filters, inputs), filters, inputs, 0, per_filter=False)
+    data = weights(rng, (filters, inputs), 0, taps=inputs, per_filter=False)
     x = values(rng, (1, inputs))
     operands = [
         models.input(x, data.input),
@@ -234,7 +237,7 @@ def fully_connected(rng: Rng, models: OneOpModels) -> Case:
     ]
     options = schema.FullyConnectedOptionsT()
     options.fusedActivationFunction = activation(data.relu)
-    _add_conv(models, operands, data, (1, filters), "FULLY_CONNECTED", options)
+    _add_conv(models, operands, data, (1, filters), builtin="FULLY_CONNECTED", options=options)
     place = Geometry(1, 1, inputs, (1, 1), (1, 1), same=True)
 
     def run(library: ctypes.CDLL) -> Int8:

@@ -15,7 +15,7 @@ def build_host(target: Path, *flags: str, arena_bytes: int = ARENA_BYTES) -> Pat
     """Compiles the program; its banner does not depend on the compiler."""
     bench = sorted((FIRMWARE / "src/bench").glob("*.[cS]"))
     sources = [Path(__file__).with_name("host_board.c"), *bench, *kernel_sources()]
-    includes = [f"-I{FIRMWARE / folder}" for folder in ("include", "src", "src/kernels/portable")]
+    includes = [f"-I{FIRMWARE / folder}" for folder in ("include", "src", "src/kernels/shared")]
     defines = [f"-DMN_HOST_ARENA_BYTES={arena_bytes}", '-DMN_COMPILER="cc"', '-DMN_FLAGS="host"']
     command = ["cc", "-std=c11", "-O2", "-g", "-Wl,-z,noexecstack", *WARNINGS, *includes, *defines, *flags]
     subprocess.run([*command, *map(str, sources), "-o", str(target)], check=True)

@@ -28,7 +28,7 @@ def require_tools() -> None:
 @functools.cache
 def build_image(environment: str) -> Path:
     """Path of the linked image; PlatformIO rebuilds what changed only."""
-    command = [sys.executable, FIRMWARE / "scripts/offline_pio.py", "run", "--silent", "-e", environment]
+    command = [sys.executable, str(FIRMWARE / "scripts/offline_pio.py"), "run", "--silent", "-e", environment]
     done = subprocess.run(command, cwd=FIRMWARE, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode != 0:
         pytest.fail(f"{environment} does not build:\n{done.stdout}{done.stderr}")

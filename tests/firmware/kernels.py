@@ -96,14 +96,15 @@ class Softmax(ctypes.Structure):
 
 def build_library(sources: list[Path], target: Path, *flags: str) -> ctypes.CDLL:
     """Compiles C sources into a shared library with the firmware's warnings, as errors, and loads it."""
-    includes = [f"-I{FIRMWARE / folder}" for folder in ("include", "src", "src/kernels/portable")]
+    includes = [f"-I{FIRMWARE / folder}" for folder in ("include", "src", "src/kernels/shared")]
     command = ["cc", "-std=c11", "-O2", "-g", *WARNINGS, "-shared", "-fPIC", *includes, *flags]
     subprocess.run([*command, *map(str, sources), "-o", str(target)], check=True)
     return ctypes.CDLL(str(target))
 
 
 def kernel_sources() -> list[Path]:
-    return sorted((FIRMWARE / "src/kernels/portable").glob("*.c"))
+    folders = (FIRMWARE / "src/kernels" / name for name in ("shared", "portable"))
+    return sorted(path for folder in folders for path in folder.glob("*.c"))
 
 
 def aligned(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

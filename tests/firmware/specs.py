@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 Rng = np.random.Generator
+KINDS = (
+    *("conv2d", "depthwise_conv2d", "fully_connected", "add"),
+    *("mean", "average_pool2d", "max_pool2d", "softmax"),
+)
 WINDOWED = ("conv2d", "depthwise_conv2d", "average_pool2d", "max_pool2d")
 
 

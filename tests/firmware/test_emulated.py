@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from . import transcripts
-from .cases import KERNELS
 from .emulator import INSTRUCTIONS_PER_TICK, MACHINES, Emulator
 from .host import build_host, converse
 from .images import build_image, require_tools, sizes
 from .protocol import framed, unframed
-from .specs import random_spec
+from .specs import KINDS, random_spec
 
 FLASH_LIMIT, RAM_LIMIT = 192 * 1024, 8 * 1024
 """Of which 134 KiB of flash are the constants that stand for weights; the arena is not counted as RAM."""
@@ -34,7 +33,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _compare(board: Emulator, host: Path, kernel: str, count: int, seed: int) -> None:
     """Checksums of outputs on the board against those of the same C code on this machine, which equals LiteRT."""
-    rng = np.random.default_rng((seed, list(KERNELS).index(kernel)))
+    rng = np.random.default_rng((seed, KINDS.index(kernel)))
     checks = [f"CHECK {random_spec(rng, kernel)} seed={case}" for case in range(count)]
     session = "".join(framed(f"MN1 1 {check}") + "\n" for check in checks)
     expected = [
@@ -45,13 +44,13 @@ def _compare(board: Emulator, host: Path, kernel: str, count: int, seed: int) ->
         assert board.ask(check) == answer, check
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", KINDS)
 def test_bit_exact(board: Emulator, host: Path, kernel: str) -> None:
     _compare(board, host, kernel, count=60, seed=1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", KINDS)
 def test_bit_exact_many(board: Emulator, host: Path, kernel: str) -> None:
     _compare(board, host, kernel, count=2000, seed=2)
 
@@ -129,7 +128,9 @@ def test_instructions_per_step(board: Emulator, spec: str, steps: int, most: flo
     assert board.instructions(spec)[0] / steps <= most
 
 
-@pytest.mark.parametrize("environment", ["qemu_cortex_m4", "qemu_cortex_m33", "nucleo_f446re_local", "nucleo_l552ze_q_local"])
+@pytest.mark.parametrize(
+    "environment", ["qemu_cortex_m4", "qemu_cortex_m33", "nucleo_f446re_local", "nucleo_l552ze_q_local"]
+)
 def test_image_sizes(environment: str) -> None:
     require_tools()
     found = sizes(build_image(environment))

@@ -1,7 +1,7 @@
 """The portable kernels against TFLite's int8 reference kernels, byte for byte.
 
-LiteRT and TFLM share those kernels and agree, but for one: a fully connected operator is rounded once by LiteRT on x86 and
-twice by TFLM. The runtime on the board decides.
+LiteRT and TFLM share those kernels and agree, but for one: a fully connected operator is rounded once by LiteRT on x86
+and twice by TFLM. The runtime on the board decides.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Golden conversations with the firmware: tests/golden/protocol/*.txt.
 
-`> ` lines are what the host sends, with Python's escapes for bytes that are no printable ASCII; `< ` lines what the board
-replies; `# ` lines are comments. Regenerate with `python -m tests.firmware.transcripts` from the root of the repository.
+`> ` lines are what the host sends, with Python's escapes for bytes that are no printable ASCII; `< ` lines what the
+board replies; `# ` lines are comments. Regenerate with `python -m tests.firmware.transcripts` from the root of the
+repository.
 """
 
 from __future__ import annotations

@@ -160,6 +160,9 @@ mn_making mn_check_operator(const mn_op_spec *spec, uint32_t seed, mn_arena aren
     int8_t *const input1 = take(&arena, (size_t)inputs);
     int8_t *const input2 = spec->kind == MN_ADD ? take(&arena, (size_t)inputs) : input1;
     int8_t *const output = take(&arena, (size_t)outputs);
+    if (made == MN_MADE && !mn_has_scratch(&op)) {
+        return MN_NO_RAM;
+    }
     if (made != MN_MADE || input1 == NULL || input2 == NULL || output == NULL) {
         return made != MN_MADE ? made : MN_NO_RAM;
     }

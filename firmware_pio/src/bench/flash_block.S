@@ -23,3 +23,21 @@ mn_flash_channels:
     .long 0x40000000 | (state >> 2)
     .long 9
     .endr
+
+#ifdef MN_BACKEND_CMSIS_NN
+    .global mn_flash_biases, mn_flash_multipliers, mn_flash_shifts
+mn_flash_biases:
+    .rept 512
+    .set state, (state * 1664525 + 1013904223) & 0xFFFFFFFF
+    .long (state >> 20) - 2048
+    .endr
+mn_flash_multipliers:
+    .rept 512
+    .set state, (state * 1664525 + 1013904223) & 0xFFFFFFFF
+    .long 0x40000000 | (state >> 2)
+    .endr
+mn_flash_shifts:
+    .rept 512
+    .long -9
+    .endr
+#endif

@@ -3,6 +3,32 @@
 #include "flash_block.h"
 #include "micronas/pack.h"
 
+/* What the backends differ in: how channels lie in flash, and whether an operator needs more scratch memory than there is. */
+#ifdef MN_BACKEND_CMSIS_NN
+#include "../kernels/cmsis_nn/cmsis_nn.h"
+
+static const mn_cmsis_channels separate = {mn_flash_biases, mn_flash_multipliers, mn_flash_shifts};
+
+static const mn_channel *timed_channels(void) { return (const mn_channel *)(const void *)&separate; }
+
+int mn_has_scratch(const mn_operator *op) {
+    switch (op->kind) {
+        case MN_CONV2D:
+        case MN_FULLY_CONNECTED: return mn_cmsis_conv2d_fits(&op->as.conv2d);
+        case MN_DEPTHWISE_CONV2D: return mn_cmsis_depthwise_conv2d_fits(&op->as.conv2d);
+        case MN_AVERAGE_POOL2D: return mn_cmsis_pool_fits(&op->as.pool);
+        default: return 1;
+    }
+}
+#else
+static const mn_channel *timed_channels(void) { return mn_flash_channels; }
+
+int mn_has_scratch(const mn_operator *op) {
+    (void)op;
+    return 1;
+}
+#endif
+
 static mn_making time_conv2d(const mn_op_spec *spec, mn_conv2d *op) {
     const mn_window window = spec->window;
     const int depthwise = spec->kind == MN_DEPTHWISE_CONV2D;
@@ -19,7 +45,7 @@ static mn_making time_conv2d(const mn_op_spec *spec, mn_conv2d *op) {
         .activation_max = INT8_MAX,
         .layout = layout,
         .weights = mn_flash_weights,
-        .channels = mn_flash_channels};
+        .channels = timed_channels()};
     return MN_MADE;
 }
 
@@ -63,7 +89,7 @@ static mn_softmax timed_softmax(const mn_op_spec *spec) {
         .diff_min = -248};
 }
 
-mn_making mn_make_timed(const mn_op_spec *spec, mn_operator *op) {
+static mn_making make_timed(const mn_op_spec *spec, mn_operator *op) {
     op->kind = spec->kind;
     switch (spec->kind) {
         case MN_ADD: op->as.add = timed_add(spec); return MN_MADE;
@@ -73,6 +99,11 @@ mn_making mn_make_timed(const mn_op_spec *spec, mn_operator *op) {
         case MN_SOFTMAX: op->as.softmax = timed_softmax(spec); return MN_MADE;
         default: return time_conv2d(spec, &op->as.conv2d);
     }
+}
+
+mn_making mn_make_timed(const mn_op_spec *spec, mn_operator *op) {
+    const mn_making made = make_timed(spec, op);
+    return made == MN_MADE && !mn_has_scratch(op) ? MN_NO_RAM : made;
 }
 
 void mn_run_operator(const mn_operator *op, const int8_t *input1, const int8_t *input2, int8_t *output) {

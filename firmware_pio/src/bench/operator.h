@@ -27,6 +27,9 @@ typedef enum { MN_MADE, MN_NO_RAM, MN_NO_FLASH } mn_making;
  * this shape get. */
 mn_making mn_make_timed(const mn_op_spec *spec, mn_operator *op);
 
+/* Whether the backend has the scratch memory that the operator needs. */
+int mn_has_scratch(const mn_operator *op);
+
 void mn_run_operator(const mn_operator *op, const int8_t *input1, const int8_t *input2, int8_t *output);
 
 /* Makes an operator and its input from a seed, inside the arena, with parameters that go to their extremes; runs it and
