@@ -3,8 +3,7 @@
     python benchmarks/kernels.py [--board qemu_cortex_m33] [--csv ../shared/lookup/emulated_cmsis_nn.csv]
 
 Builds the image with the system's compiler and counts in QEMU; nothing is timed. The CMSIS-NN column comes from a table
-of instruction counts with columns core, flags, op, input_t ... stride_s, macs, instructions; without it the column stays
-empty.
+of instruction counts (columns core, flags, op, input_t ... stride_s, macs, instructions); without it, it stays empty.
 """
 
 from __future__ import annotations
