@@ -28,19 +28,20 @@ def board(request: pytest.FixtureRequest) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_host(tmp_path_factory.mktemp("host") / "host", arena_bytes=100_000)
+    return build_host(tmp_path_factory.mktemp("host") / "host", arena_bytes=90_000)
 
 
 def _compare(board: Emulator, host: Path, kernel: str, count: int, seed: int) -> None:
     """Checksums of outputs on the board against those of the same C code on this machine, which equals LiteRT."""
     rng = np.random.default_rng((seed, KINDS.index(kernel)))
-    checks = [f"CHECK {random_spec(rng, kernel)} seed={case}" for case in range(count)]
+    checks = [f"CHECK {random_spec(rng, kernel)} seed={case}" for case in range(count + count // 10)]
     session = "".join(framed(f"MN1 1 {check}") + "\n" for check in checks)
-    expected = [
-        unframed(line).removeprefix("MN1 1 ") for line in converse(host, session.encode()).decode().splitlines()
-    ]
-    assert all(answer.startswith("OK crc=") for answer in expected)
-    for check, answer in zip(checks, expected, strict=True):
+    lines = converse(host, session.encode()).decode().splitlines()
+    answers = [unframed(line).removeprefix("MN1 1 ") for line in lines]
+    fitting = [pair for pair in zip(checks, answers, strict=True) if pair[1] != "ERR ram"]
+    assert len(fitting) >= count
+    for check, answer in fitting:
+        assert answer.startswith("OK crc=")
         assert board.ask(check) == answer, check
 
 
