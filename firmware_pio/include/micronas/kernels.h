@@ -48,7 +48,7 @@ typedef struct {
     int8_t activation_min, activation_max;
     uint8_t layout;
     const void *weights;        /* 4-byte aligned */
-    const mn_channel *channels; /* one per output filter */
+    const mn_channel *channels; /* one per output filter, in MN_PAIRED an even number of them */
 } mn_conv2d;
 
 /* Elementwise sum. The three multipliers are TFLite's, with its left shift of 20 implied. Where `fast` is not zero,
