@@ -1,0 +1,288 @@
+#include "protocol.h"
+
+#include "../board/board.h"
+#include "crc32.h"
+#include "micronas/kernels.h"
+#include "program.h"
+#include "text.h"
+
+#ifndef MN_FLAGS
+#define MN_FLAGS "unknown"
+#endif
+#ifndef MN_COMPILER
+#define STRINGIFY(x) #x
+#define NUMBER(x) STRINGIFY(x)
+#define MN_COMPILER "gcc-" NUMBER(__GNUC__) "." NUMBER(__GNUC_MINOR__) "." NUMBER(__GNUC_PATCHLEVEL__)
+#endif
+
+/* Keeps one run, at 20 cycles a step, shorter than the watchdog. */
+#ifndef MN_MOST_STEPS
+#define MN_MOST_STEPS 150000000
+#endif
+
+enum { LONGEST_LINE = 160, MOST_REPEATS = 32 };
+
+typedef struct {
+    const char *rest;  /* what is not parsed yet */
+    const char *error; /* NULL while all is well */
+    mn_line reply;
+} request;
+
+static struct {
+    char text[LONGEST_LINE + 1];
+    size_t length;
+    int too_long, garbled;
+} incoming;
+
+/* The operators of a network, in order. */
+static struct {
+    mn_node nodes[MN_MOST_NODES];
+    size_t count;
+} program;
+
+static void fail(request *r, const char *code) { r->error = r->error == NULL ? code : r->error; }
+
+static int failed(const request *r) { return r->error != NULL; }
+
+static void take(request *r, const char *literal) {
+    if (!failed(r) && !mn_take(&r->rest, literal)) {
+        fail(r, "syntax");
+    }
+}
+
+static int32_t take_number(request *r, int32_t lowest, int32_t highest) {
+    int32_t value = 0;
+    if (!failed(r) && !mn_take_number(&r->rest, lowest, highest, &value)) {
+        fail(r, "syntax");
+    }
+    return value;
+}
+
+static mn_op_spec take_spec(request *r) {
+    mn_op_spec spec = {.kind = MN_KINDS};
+    take(r, " ");
+    if (!failed(r)) {
+        const mn_spec_status status = mn_parse_op_spec(&r->rest, &spec);
+        if (status != MN_SPEC_OK) {
+            fail(r, status == MN_SPEC_SHAPE ? "shape" : "syntax");
+        } else if (mn_steps(&spec) > MN_MOST_STEPS) {
+            fail(r, "slow");
+        }
+    }
+    return spec;
+}
+
+static void take_end(request *r) {
+    if (!failed(r) && *r->rest != '\0') {
+        fail(r, "syntax");
+    }
+}
+
+static void check_made(request *r, mn_making made) {
+    if (made != MN_MADE) {
+        fail(r, made == MN_NO_RAM ? "ram" : "flash");
+    }
+}
+
+static mn_arena arena(void) {
+    mn_arena whole;
+    whole.start = mn_board_arena(&whole.bytes);
+    return whole;
+}
+
+static void put_field(request *r, const char *name, const char *value) {
+    mn_put(&r->reply, " ");
+    mn_put(&r->reply, name);
+    mn_put(&r->reply, "=");
+    mn_put(&r->reply, value);
+}
+
+static void put_number_field(request *r, const char *name, uint64_t value) {
+    put_field(r, name, "");
+    mn_put_number(&r->reply, value);
+}
+
+static void measure(request *r, const mn_node *nodes, size_t count, int32_t repeats) {
+    int8_t *const memory = arena().start;
+    put_field(r, "cycles", "");
+    /* One run that does not count fills caches and prefetch buffers. */
+    mn_run_nodes(nodes, count, memory);
+    for (int32_t i = 0; i < repeats; i++) {
+        mn_board_feed_watchdog();
+        mn_board_start_counting();
+        mn_run_nodes(nodes, count, memory);
+        const uint64_t cycles = mn_board_stop_counting();
+        mn_put(&r->reply, i == 0 ? "" : ",");
+        mn_put_number(&r->reply, cycles);
+    }
+}
+
+static void hello(request *r) {
+    const mn_board *board = mn_board_info();
+    take_end(r);
+    put_number_field(r, "protocol", 1);
+    put_field(r, "board", board->name);
+    put_field(r, "cpu", board->cpu);
+    put_number_field(r, "clock_hz", board->clock_hz);
+    put_field(r, "counter", board->counter);
+    put_number_field(r, "counter_hz", board->counter_hz);
+    put_field(r, "backend", mn_backend());
+    put_field(r, "compiler", MN_COMPILER);
+    put_field(r, "flags", MN_FLAGS);
+    put_number_field(r, "arena_bytes", arena().bytes);
+    put_number_field(r, "nodes", MN_MOST_NODES);
+    put_number_field(r, "line", LONGEST_LINE);
+}
+
+static void op(request *r) {
+    mn_node single;
+    const mn_op_spec spec = take_spec(r);
+    take(r, " n=");
+    const int32_t repeats = take_number(r, 1, MOST_REPEATS);
+    take_end(r);
+    if (!failed(r)) {
+        check_made(r, mn_make_single_node(&spec, arena().bytes, &single));
+    }
+    if (!failed(r)) {
+        measure(r, &single, 1, repeats);
+    }
+}
+
+static void check(request *r) {
+    const mn_op_spec spec = take_spec(r);
+    uint32_t crc = 0;
+    take(r, " seed=");
+    const int32_t seed = take_number(r, 0, INT32_MAX);
+    take_end(r);
+    if (!failed(r)) {
+        check_made(r, mn_check_operator(&spec, (uint32_t)seed, arena(), &crc));
+    }
+    put_field(r, "crc", "");
+    mn_put_hex(&r->reply, crc);
+}
+
+static void net(request *r) {
+    take_end(r);
+    if (!failed(r)) {
+        program.count = 0;
+    }
+    put_number_field(r, "nodes", program.count);
+}
+
+static void node(request *r) {
+    mn_places places = {0, 0, 0};
+    const mn_op_spec spec = take_spec(r);
+    take(r, " in=");
+    places.input1 = take_number(r, 0, INT32_MAX);
+    if (spec.kind == MN_ADD) {
+        take(r, ",");
+        places.input2 = take_number(r, 0, INT32_MAX);
+    }
+    take(r, " out=");
+    places.output = take_number(r, 0, INT32_MAX);
+    take_end(r);
+    if (!failed(r) && program.count == MN_MOST_NODES) {
+        fail(r, "full");
+    }
+    if (!failed(r)) {
+        check_made(r, mn_make_node(&spec, places, arena().bytes, &program.nodes[program.count]));
+    }
+    program.count += !failed(r);
+    put_number_field(r, "nodes", program.count);
+}
+
+static void run(request *r) {
+    take(r, " n=");
+    const int32_t repeats = take_number(r, 1, MOST_REPEATS);
+    take_end(r);
+    if (!failed(r) && program.count == 0) {
+        fail(r, "empty");
+    }
+    if (!failed(r)) {
+        measure(r, program.nodes, program.count, repeats);
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*carry_out)(request *r);
+} verbs[] = {{"HELLO", hello}, {"OP", op}, {"CHECK", check}, {"NET", net}, {"NODE", node}, {"RUN", run}};
+
+static void dispatch(request *r) {
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (mn_take_word(&r->rest, verbs[i].name)) {
+            verbs[i].carry_out(r);
+            return;
+        }
+    }
+    fail(r, "verb");
+}
+
+/* Checks and removes the checksum at the end of the line. */
+static void take_checksum(request *r, char *text, size_t length) {
+    const size_t checksum = sizeof "*00000000" - 1, body = length > checksum ? length - checksum : 0;
+    const char *at = text + body;
+    uint32_t crc = 0;
+    if (!mn_take(&at, "*") || !mn_take_hex(&at, &crc) || *at != '\0' || crc != mn_crc32(text, body)) {
+        fail(r, "crc");
+        return;
+    }
+    text[body] = '\0';
+}
+
+static void send(int32_t id, const request *r) {
+    mn_line line = {.length = 0};
+    mn_put(&line, "MN1 ");
+    if (id < 0) {
+        mn_put(&line, "-");
+    } else {
+        mn_put_number(&line, (uint64_t)id);
+    }
+    mn_put(&line, failed(r) ? " ERR " : " OK");
+    mn_put(&line, failed(r) ? r->error : r->reply.text);
+    const uint32_t crc = mn_crc32(line.text, line.length);
+    mn_put(&line, "*");
+    mn_put_hex(&line, crc);
+    mn_put(&line, "\n");
+    mn_board_write(line.text, line.length);
+}
+
+static void answer(void) {
+    static request r;
+    int32_t id = -1;
+    r = (request){.rest = incoming.text};
+    if (incoming.too_long || incoming.garbled) {
+        fail(&r, incoming.too_long ? "long" : "garbled");
+    } else {
+        take_checksum(&r, incoming.text, incoming.length);
+    }
+    if (!failed(&r) && !mn_take(&r.rest, "MN1 ")) {
+        fail(&r, "version");
+    }
+    if (!failed(&r) && (!mn_take_number(&r.rest, 0, INT32_MAX, &id) || !mn_take(&r.rest, " "))) {
+        fail(&r, "syntax");
+    }
+    if (!failed(&r)) {
+        dispatch(&r);
+    }
+    send(id, &r);
+}
+
+void mn_protocol_receive(char byte) {
+    if (byte == '\n') {
+        if (incoming.length > 0 || incoming.too_long || incoming.garbled) {
+            incoming.text[incoming.length] = '\0';
+            answer();
+        }
+        incoming.length = 0;
+        incoming.too_long = incoming.garbled = 0;
+    } else if (byte == '\r') {
+        return;
+    } else if (incoming.length == LONGEST_LINE) {
+        incoming.too_long = 1;
+    } else if (byte < ' ' || byte > '~') {
+        incoming.garbled = 1;
+    } else {
+        incoming.text[incoming.length++] = byte;
+    }
+}

@@ -1,0 +1,8 @@
+#include "../board.h"
+
+extern int8_t mn_arena_start[], mn_arena_end[];
+
+int8_t *mn_board_arena(size_t *bytes) {
+    *bytes = (size_t)(mn_arena_end - mn_arena_start);
+    return mn_arena_start;
+}

@@ -1,0 +1,3 @@
+#include "micronas/kernels.h"
+
+const char *mn_backend(void) { return "portable/1"; }

@@ -1,0 +1,43 @@
+"""Firmware images built by PlatformIO with the system's compiler."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .emulator import QEMU
+from .kernels import FIRMWARE
+
+COMPILER = "arm-none-eabi-gcc"
+
+
+def require_tools() -> None:
+    """Skips the test where compiler or emulator are missing."""
+    missing = [tool for tool in (COMPILER, QEMU) if shutil.which(tool) is None]
+    if missing:
+        packages = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+        pytest.skip(f"{' and '.join(missing)} not on PATH (Debian: apt install {packages})")
+
+
+@functools.cache
+def build_image(environment: str) -> Path:
+    """Path of the linked image; PlatformIO rebuilds what changed only."""
+    command = [sys.executable, str(FIRMWARE / "scripts/offline_pio.py"), "run", "--silent", "-e", environment]
+    done = subprocess.run(command, cwd=FIRMWARE, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        pytest.fail(f"{environment} does not build:\n{done.stdout}{done.stderr}")
+    return FIRMWARE / ".pio/build" / environment / "firmware.elf"
+
+
+def sizes(image: Path) -> dict[str, int]:
+    """Bytes of each section of an image."""
+    listing = subprocess.run(
+        ["arm-none-eabi-size", "-A", "-d", image], capture_output=True, text=True, check=True
+    ).stdout
+    return {name: int(size) for name, size in re.findall(r"^(\.\S+)\s+(\d+)", listing, re.MULTILINE)}
