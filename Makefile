@@ -38,7 +38,7 @@ format: $(VENV)/installed-dev ## Format the sources and repair what the linter c
 	$(BIN)/ruff check --fix $(SOURCES)
 
 characterize: ## Measure a board's operators (not there yet: a later release)
-	@echo "make characterize BOARD=$(BOARD) comes with a later release: the benchmark firmware is not there yet." >&2
+	@echo "make characterize BOARD=$(BOARD) comes with a later release: the firmware is there, the command is not." >&2
 	@echo "Until then: micronas-tf fit-latency CSV --board $(BOARD) takes what you measured (docs/own-board.md)." >&2
 	@exit 2
 

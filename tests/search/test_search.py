@@ -72,16 +72,39 @@ def assert_equal(one: SuperNet, other: SuperNet) -> None:
         np.testing.assert_allclose(np.asarray(theirs, float), np.asarray(mine, float), atol=TOLERANCE, err_msg=name)
 
 
+class Grab(keras.callbacks.Callback):
+    """Keeps the logs of the first batch."""
+
+    def __init__(self, logs: dict[str, float]) -> None:
+        super().__init__()
+        self.kept = logs
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self.kept:
+            self.kept |= {name: float(value) for name, value in (logs or {}).items()}
+
+
+FIRST: dict[str, float] = {}
+"""Logs of the first batch of the uninterrupted search."""
+
+
+def fresh_process() -> None:
+    """What a new process has: Keras's names count from 0, and TensorFlow's random state is another one."""
+    keras.utils.clear_session()
+    tf.random.set_seed(123)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, eager: None) -> tuple[SuperNet, Path, list[tuple[Any, ...]]]:
     """An uninterrupted search, its folder, and what its progress heard."""
+    fresh_process()
     heard: list[tuple[Any, ...]] = []
 
     def progress(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
         heard.append((stage, done, total, set(figures)))
 
     folder = tmp_path_factory.mktemp("whole")
-    return run(folder, progress=progress), folder, heard
+    return run(folder, progress=progress, callbacks=[Grab(FIRST)]), folder, heard
 
 
 def test_a_search_moves_the_probabilities_after_its_warm_up(whole: tuple[SuperNet, Path, Any]) -> None:
@@ -124,10 +147,11 @@ def test_only_its_files_are_left(whole: tuple[SuperNet, Path, Any]) -> None:
 
 def test_a_resumed_search_ends_as_an_uninterrupted_one(whole: tuple[SuperNet, Path, Any], tmp_path: Path) -> None:
     """Interrupted in the third epoch, which starts again: the data, the noise and the optimisers continue."""
+    fresh_process()
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, callbacks=[Stop(2, 1)])
     assert pd.read_csv(tmp_path / "history.csv")["epoch"].tolist() == [1, 2]
-    tf.random.set_seed(123)  # another process would have another state
+    fresh_process()
     heard: list[tuple[int, int]] = []
     resumed = run(tmp_path, progress=lambda stage, done, total, figures: heard.append((done, total)))
     assert heard[0] == (6, 12)
@@ -139,34 +163,22 @@ def test_a_resumed_search_ends_as_an_uninterrupted_one(whole: tuple[SuperNet, Pa
 
 
 def test_a_finished_search_is_not_trained_again(whole: tuple[SuperNet, Path, Any]) -> None:
+    fresh_process()
     again = run(whole[1], callbacks=[Stop(0, 0), Stop(1, 0), Stop(2, 0), Stop(3, 0)])
     assert_equal(whole[0], again)
 
 
-def test_another_seed_is_another_search(whole: tuple[SuperNet, Path, Any]) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        run(seed=1, callbacks=[Stop(0, 1), Grab(found := {})])
-    with pytest.raises(KeyboardInterrupt):
-        run(seed=1, callbacks=[Stop(0, 1), Grab(same := {})])
-    with pytest.raises(KeyboardInterrupt):
-        run(seed=2, callbacks=[Stop(0, 1), Grab(other := {})])
-    assert found["loss"] == pytest.approx(same["loss"], rel=1e-4)
-    assert abs(found["loss"] - other["loss"]) > 1e-3
-
-
-class Grab(keras.callbacks.Callback):
-    """Keeps the logs of the first batch."""
-
-    def __init__(self, logs: dict[str, float]) -> None:
-        super().__init__()
-        self.logs = logs
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if batch == 0:
-            self.logs |= {name: float(value) for name, value in (logs or {}).items()}
+def test_a_search_repeats_with_its_seed_only(whole: tuple[SuperNet, Path, Any]) -> None:
+    first: dict[int, dict[str, float]] = {0: {}, 1: {}}
+    for seed, logs in first.items():
+        with pytest.raises(KeyboardInterrupt):
+            run(seed=seed, callbacks=[Grab(logs), Stop(0, 0)])
+    assert first[0] == pytest.approx(FIRST, rel=1e-5)
+    assert abs(first[1]["loss"] - FIRST["loss"]) > 1e-3
 
 
 def small_supernet(space_name: str = "one cell") -> SuperNet:
+    fresh_process()
     supernet = SuperNet.of(SPACES[space_name])
     supernet.compile()
     return supernet
@@ -192,9 +204,24 @@ def test_no_checkpoint_is_epoch_0(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "none.npz", small_supernet()) == 0
 
 
-def damages(whole_file: bytes) -> dict[str, bytes]:
+@pytest.mark.xfail(
+    strict=True,
+    raises=RunError,
+    reason="Keras counts models (super_net, super_net_1, …) and the optimisers' variables, by whose names the "
+    "checkpoint goes, hold that name: the second supernet of a process cannot load what the first one saved",
+)
+def test_a_search_resumes_in_the_process_that_was_interrupted(tmp_path: Path) -> None:
+    """A notebook: Ctrl-C, then resume()."""
+    one = small_supernet()
+    save_checkpoint(tmp_path / "checkpoint.npz", one, 2)
+    again = SuperNet.of(one.space)
+    again.compile()
+    assert load_checkpoint(tmp_path / "checkpoint.npz", again) == 2
+
+
+def damages(whole_file: bytes, content: bytes) -> dict[str, bytes]:
     flipped = bytearray(whole_file)
-    flipped[len(flipped) // 2] ^= 0xFF
+    flipped[whole_file.index(content)] ^= 0xFF
     return {
         "empty": b"",
         "half": whole_file[: len(whole_file) // 2],
@@ -211,7 +238,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, kind: str, request: pyt
         request.applymarker(pytest.mark.xfail(strict=True, reason=reason, raises=EOFError))
     path, supernet = tmp_path / "checkpoint.npz", small_supernet()
     save_checkpoint(path, supernet, 1)
-    path.write_bytes(damages(path.read_bytes())[kind])
+    kernel = supernet.cells[0].conv.kernels[0].numpy()
+    path.write_bytes(damages(path.read_bytes(), kernel.tobytes())[kind])
     before = supernet.get_weights()
     with pytest.raises(RunError, match=r"checkpoint\.npz is damaged: .* Delete it to start the search again"):
         load_checkpoint(path, supernet)
@@ -233,7 +261,11 @@ def test_candidates_are_ranked_by_their_accuracy_and_the_supernet_is_left_as_it_
     supernet, _, _ = whole
     before = [weight.numpy() for weight in supernet.weights]
     candidates = projector(SPACE, Budget(latency_ms=3.0)).best(supernet.probabilities(), 3)
-    ranked = rank(supernet, candidates, TRAIN, ALPHA, SCALE, seed=0)
+    tf.config.run_functions_eagerly(False)
+    try:
+        ranked = rank(supernet, candidates, TRAIN, ALPHA, SCALE, seed=0)
+    finally:
+        tf.config.run_functions_eagerly(True)
     for mine, weight in zip(before, supernet.weights, strict=True):
         np.testing.assert_array_equal(weight.numpy(), mine)
     assert [item.accuracy for item in ranked] == sorted((item.accuracy for item in ranked), reverse=True)
@@ -292,9 +324,12 @@ def test_only_limits_that_are_set_have_a_loss() -> None:
 def test_a_traced_search_resumes_as_well(tmp_path: Path) -> None:
     tf.config.run_functions_eagerly(False)
     try:
+        fresh_process()
         expected = run(tmp_path / "whole")
+        fresh_process()
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "cut", callbacks=[Stop(1, 2)])
+        fresh_process()
         assert_equal(expected, run(tmp_path / "cut"))
     finally:
         tf.config.run_functions_eagerly(True)

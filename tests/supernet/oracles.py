@@ -45,7 +45,8 @@ def same_conv(x: FloatArray, kernel: FloatArray, strides: tuple[int, int]) -> Fl
 def batch_norm_relu(
     x: FloatArray, gamma: FloatArray, beta: FloatArray, mean: FloatArray, variance: FloatArray
 ) -> FloatArray:
-    return np.maximum((x - mean) / np.sqrt(variance + EPSILON) * gamma + beta, 0.0)
+    result: FloatArray = np.maximum((x - mean) / np.sqrt(variance + EPSILON) * gamma + beta, 0.0)
+    return result
 
 
 def scatter(model: Any, seed: int) -> None:

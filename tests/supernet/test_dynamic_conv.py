@@ -16,7 +16,7 @@ from micronas_tf.supernet import DynamicConv2D
 
 from .oracles import FloatArray, batch_norm_relu, same_conv, scatter
 
-TOLERANCE = {"rtol": 1e-4, "atol": 2e-5}
+TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 2e-5}
 """float32 sums of at most some hundred products, against float64."""
 
 # extent (time, sensors), channels, filters, kernel, strides: odd and even extents, kernels longer than the input.

@@ -138,7 +138,7 @@ def test_soft_gates_lose_the_probability_of_an_empty_cell_to_the_skip_conv() -> 
         expected = gate.numpy()
         if name.endswith(".skip"):
             empty = np.prod([given[f"{cell}.{branch}"][0].numpy() for branch in ("skip", "conv3", "conv5")])
-            expected = expected + [-empty, empty]
+            expected = expected + np.array([-empty, empty])
         np.testing.assert_allclose(found[name].numpy(), expected, atol=1e-6)
         assert found[name].numpy().min() >= 0
 

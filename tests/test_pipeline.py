@@ -1,0 +1,249 @@
+"""The steps of a run: what they write, that finished ones are not done again, and when a promise is broken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from micronas_tf import pipeline
+from micronas_tf.architecture import Architecture
+from micronas_tf.boards import Budget
+from micronas_tf.cost import flash_bytes
+from micronas_tf.datasets import Dataset, Standardisation, Windows
+from micronas_tf.errors import BoardError, BudgetError, CostError, RunError
+from micronas_tf.pipeline import Settings, make_plan, mean_error, promise_broken, run
+from micronas_tf.quantize import Int8Report
+from micronas_tf.quantize.runtimes import Arena
+from micronas_tf.run_directory import RunDirectory, read_json
+from micronas_tf.search import Ranked, SearchRecipe
+from micronas_tf.space import SpaceConfig
+from micronas_tf.training import TrainingRecipe
+
+SMALL = SpaceConfig(time_filters_max=8, fusion_filters_max=16, time_kernels=(3, 5), fusion_kernels=(3,), extra_cells=0)
+SETTINGS = Settings(
+    budget=Budget(latency_ms=20.0),
+    space=SMALL,
+    search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1),
+    training=TrainingRecipe(epochs=1, least_steps=0, batch_size=12),
+)
+# w gets about 70 % of the 48 train windows: 3 batches of 12 an epoch.
+STEPS = 6
+
+pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
+
+
+def waves(count: int, seed: int) -> Windows:
+    rng = np.random.default_rng(seed)
+    y = np.arange(count) % 3
+    angle = 2 * np.pi * (1 + 2 * y[:, None, None]) * np.arange(16)[None, :, None] / 16
+    x = np.sin(angle + rng.uniform(0, 2 * np.pi, (count, 1, 1))) + rng.normal(0, 0.2, (count, 16, 3))
+    return Windows.of(x, y, channel_names=["acc_x", "acc_y", "acc_z"])
+
+
+DATA = Dataset("waves", waves(48, 0), waves(12, 1))
+
+
+class Heard:
+    """A progress that keeps what it hears, and raises KeyboardInterrupt at one step."""
+
+    def __init__(self, stage: str = "", step: int = -1) -> None:
+        self.at, self.stages = (stage, step), list[str]()
+
+    def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        if stage not in self.stages:
+            self.stages.append(stage)
+        if stage == self.at[0] and done >= self.at[1]:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A few steps eagerly, not traced; ranking, conversion and verification, which other tests cover, pretended."""
+
+    def quantise(plan: Any, files: RunDirectory, *others: Any) -> bytes:
+        files.flatbuffer.write_bytes(b"int8")
+        return b"int8"
+
+    def evaluate(*arguments: Any) -> dict[str, Any]:
+        return {"within_budget": True, "verified": True, "excess": {}}
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
+    monkeypatch.setattr(pipeline, "quantise", quantise)
+    monkeypatch.setattr(pipeline, "rank", lambda supernet, found, *others, **options: [Ranked(found[0], 0.5)])
+    monkeypatch.setattr(pipeline, "evaluate", evaluate)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def start(folder: Path, progress: Any = None, *, settings: Settings = SETTINGS) -> pipeline.Result:
+    """As a new process would: Keras's names count from 0."""
+    keras.utils.clear_session()
+    return run(DATA, settings, folder, about={"source": None}, progress=progress or Heard())
+
+
+@pytest.mark.usefixtures("cheap")
+def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    """Once interrupted in the search, after its first epoch, and once in the training."""
+    heard = Heard()
+    whole = start(tmp_path / "whole", heard)
+    assert heard.stages == ["search", "projecting", "training"]
+    cut = tmp_path / "cut"
+    with pytest.raises(KeyboardInterrupt):
+        start(cut, Heard("search", STEPS))
+    assert not (cut / "architecture.json").exists()
+    assert read_json(cut / "run.json")["status"] == "running"
+    with pytest.raises(KeyboardInterrupt):
+        start(cut, Heard("training", 0))
+    assert not (cut / "model.keras").exists()
+    heard = Heard()
+    resumed = start(cut, heard)
+    assert heard.stages == ["training"]
+    assert resumed.architecture == whole.architecture
+    assert resumed.network == whole.network
+    assert read_json(cut / "run.json")["status"] == "done"
+    for name in ("architecture.json", "network.json", "standardisation.json", "metrics.json"):
+        assert read_json(cut / name) == read_json(tmp_path / "whole" / name)
+    for mine, theirs in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        # One seed, one stream of batches; CPU kernels may sum in another order.
+        np.testing.assert_allclose(theirs, mine, atol=1e-3)
+    # A third time: nothing is trained, the same files are read.
+    heard = Heard()
+    again = start(cut, heard)
+    assert heard.stages == []
+    for mine, theirs in zip(resumed.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(theirs, mine)
+    assert again.tflite == b"int8"
+
+
+def test_settings_survive_json() -> None:
+    settings = replace(SETTINGS, margin=0.05, seed=3, quantisation="ptq", saved_model=True)
+    assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+
+
+@pytest.mark.parametrize("change", [{"budget": None}, {"search": {"speed": 1}}, {"colour": "red"}, {"space": 3}])
+def test_settings_of_another_version_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match="another version of micronas-tf"):
+        Settings.from_json({**SETTINGS.to_json(), **change})
+    without = SETTINGS.to_json()
+    del without["training"]
+    with pytest.raises(RunError, match="'training'"):
+        Settings.from_json(without)
+
+
+def test_the_margin_is_the_sources_mean_error_unless_given() -> None:
+    plan = make_plan(DATA, SETTINGS)
+    errors = [plan.source.cycles(op).rel_error for op in plan.figures.space.operators()]
+    assert mean_error(plan.figures, plan.source) == pytest.approx(sum(errors) / len(errors))
+    assert plan.projector.margin == mean_error(plan.figures, plan.source) > 0
+    assert make_plan(DATA, replace(SETTINGS, margin=0.3)).projector.margin == 0.3
+
+
+def test_a_plan_is_of_the_datas_shape() -> None:
+    space = make_plan(DATA, SETTINGS).figures.space
+    assert (space.window, space.sensors, space.classes, space.config) == (16, 3, 3, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        (Settings(board="nope"), BoardError),
+        (Settings(latency_source="none.csv"), CostError),
+        (Settings(budget=Budget(latency_ms=1e-3)), BudgetError),
+        (Settings(budget=Budget(memory_bytes=100)), BudgetError),
+        (Settings(budget=Budget(flash_bytes=100)), BudgetError),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_trained(
+    settings: Settings, error: type[Exception], tmp_path: Path
+) -> None:
+    heard = Heard()
+    with pytest.raises(error):
+        run(DATA, replace(settings, space=SMALL), tmp_path, about={}, progress=heard)
+    assert heard.stages == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def report(**changed: Any) -> Int8Report:
+    """What `verify` hands over."""
+    fields = {
+        "accuracy": 0.5,
+        "macro_f1": 0.4,
+        "scores": np.zeros((12, 3), np.int8),
+        "probabilities": np.zeros((12, 3), np.float32),
+        "first_difference": None,
+        "arena": Arena(head_bytes=100, tail_bytes=200, total_bytes=300),
+        "planned_head_bytes": 100,
+        "operators": ("CONV_2D", "CONV_2D", "SOFTMAX"),
+    }
+    return Int8Report(**{**fields, **changed})
+
+
+def evaluated(monkeypatch: pytest.MonkeyPatch, budget: Budget, size: int, **changed: Any) -> dict[str, Any]:
+    """`evaluate` on the least of architectures, with a flatbuffer of `size` bytes."""
+    plan = make_plan(DATA, replace(SETTINGS, budget=budget))
+    uniform = {group.name: [1 / len(group)] * len(group) for group in plan.figures.space.groups}
+    candidate = plan.projector.best(uniform)[0]
+    monkeypatch.setattr(pipeline, "verify", lambda *arguments: report(**changed))
+    monkeypatch.setattr(pipeline, "float_scores", lambda *arguments: {"accuracy": 0.6, "macro_f1": 0.5})
+    scale = Standardisation.fit(DATA.train)
+    metrics = pipeline.evaluate(plan, candidate, None, b"x" * size, scale, Heard())
+    assert json.loads(json.dumps(metrics)) == metrics
+    assert metrics["flash_bytes"] == flash_bytes(candidate.network)
+    return metrics
+
+
+def test_metrics_within_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = evaluated(monkeypatch, Budget(latency_ms=20.0, flash_bytes=20_000), 5000)
+    assert metrics["within_budget"] is metrics["verified"] is True
+    assert metrics["int8"] == {"accuracy": 0.5, "macro_f1": 0.4}
+    assert metrics["float"] == {"accuracy": 0.6, "macro_f1": 0.5}
+    assert metrics["budget"] == {
+        "latency_ms": 20.0,
+        "memory_bytes": None,
+        "flash_bytes": 20_000,
+        "memory_figure": "arena",
+    }
+    assert metrics["verification"]["operators"] == ["CONV_2D", "SOFTMAX"]
+    assert metrics["verification"]["windows"] == 12
+    assert promise_broken(metrics) is None
+
+
+def test_a_flatbuffer_larger_than_its_limit_breaks_the_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real file decides, whatever was predicted."""
+    metrics = evaluated(monkeypatch, Budget(flash_bytes=20_000), 20_001)
+    assert metrics["within_budget"] is False
+    broken = promise_broken(metrics)
+    assert isinstance(broken, BudgetError)
+    assert "flash_bytes 20,001.00 > 20,000" in str(broken)
+    assert broken.exit_code == 1
+
+
+@pytest.mark.parametrize("changed", [{"first_difference": "window 3"}, {"planned_head_bytes": 99}])
+def test_what_tflm_does_not_confirm_breaks_the_promise(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    metrics = evaluated(monkeypatch, Budget(), 5000, **changed)
+    assert (metrics["within_budget"], metrics["verified"]) == (True, False)
+    assert "Verification failed" in str(promise_broken(metrics))
+
+
+def test_architectures_are_read_back(tmp_path: Path) -> None:
+    """A run whose architecture.json is there takes it, whatever else is missing."""
+    plan, files = make_plan(DATA, SETTINGS), RunDirectory(tmp_path)
+    uniform = {group.name: [1 / len(group)] * len(group) for group in plan.figures.space.groups}
+    known = plan.projector.best(uniform)[0]
+    files.architecture.write_text(json.dumps(known.architecture.to_json()))
+    heard = Heard()
+    found = pipeline.find_architecture(plan, files, Standardisation.fit(DATA.train), heard)
+    assert (found.architecture, found.network, found.costs) == (known.architecture, known.network, known.costs)
+    assert isinstance(found.architecture, Architecture)
+    assert heard.stages == []
