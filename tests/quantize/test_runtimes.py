@@ -14,8 +14,8 @@ from micronas_tf.models.build import build_model
 from micronas_tf.ops import Network
 from micronas_tf.quantize.evaluate import first_difference, verify
 from micronas_tf.quantize.ptq import quantise_ptq
-from micronas_tf.quiet import captured_output
 from micronas_tf.quantize.runtimes import Affine, input_affine, output_affine, predict_tflm
+from micronas_tf.quiet import captured_output
 from micronas_tf.space import build_space, lower, random_architecture
 
 

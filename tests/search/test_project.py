@@ -276,15 +276,21 @@ def test_limits_that_exclude_each_other_are_refused_together() -> None:
     pytest.skip("in these spaces the smallest network is also the fastest")
 
 
-def test_the_papers_space_is_refused_and_projected_in_seconds() -> None:
-    """10¹³ architectures. A solve takes 0.3 s on an idle machine; the limit leaves room for a busy one."""
+def test_the_papers_space_is_projected_in_seconds() -> None:
+    """10¹³ architectures. Issue 3 asks for 2 s a solve; this one leaves room for a busy machine."""
     space = build_space(128, 9, 6)
-    began = time.process_time()
-    assert "least achievable" in refusal(projector(space, Budget(latency_ms=0.1, memory_bytes=1000)))
-    probabilities = some_probabilities(space, 0)
     budget = Budget(latency_ms=30.0, memory_bytes=24 * 1024, flash_bytes=40 * 1024)
-    (found,) = projector(space, budget).best(probabilities)
+    began = time.process_time()
+    (found,) = projector(space, budget).best(some_probabilities(space, 0))
+    assert time.process_time() - began < 10
     assert within(found.costs, budget)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(128, 9, 6), (64, 30, 11)], ids=str)
+def test_the_papers_spaces_are_refused_in_seconds(shape: tuple[int, int, int]) -> None:
+    began = time.process_time()
+    assert "least achievable" in refusal(projector(build_space(*shape), Budget(latency_ms=0.1, memory_bytes=1000)))
     assert time.process_time() - began < 30
 
 

@@ -50,16 +50,27 @@ def moved(request: pytest.FixtureRequest) -> SuperNet:
     return supernet
 
 
+def settle(supernet: SuperNet, gates: tf.Tensor, x: tf.Tensor) -> None:
+    """Moving statistics = those of this batch, where this architecture has any: new = 0.9·old + 0.1·batch, solved."""
+    moving = [weight for weight in supernet.weights if "moving" in weight.name]
+    before = [weight.numpy() for weight in moving]
+    supernet.sampled(x, gates, training=True)
+    for weight, old in zip(moving, before, strict=True):
+        new = weight.numpy()
+        weight.assign(np.where(new == old, old, 10.0 * (new - 0.9 * old)))
+
+
 def test_copied_weights_give_the_plain_model_the_same_outputs(moved: SuperNet) -> None:
     space = moved.space
     x = windows(space)
     for architecture in draws(space, 3):
         model = build_model(lower(space, architecture))
+        settle(moved, moved.architecture_gates(architecture), x)
         copy_weights(moved, model)
         logits = moved(x, gates=moved.architecture_gates(architecture))
         # ≤ 1e-5: the acceptance of issue 2; probabilities, so absolute.
         np.testing.assert_allclose(model(x).numpy(), tf.nn.softmax(logits).numpy(), atol=1e-5)
-        assert np.ptp(model(x).numpy(), axis=0).max() > 1e-3  # the windows do differ
+        assert np.ptp(model(x).numpy(), axis=0).max() > 1e-2  # the windows do differ
 
 
 def test_dead_groups_do_not_change_the_output(moved: SuperNet) -> None:
