@@ -152,10 +152,14 @@ def resume(directory: str | Path, *, verbose: bool = True) -> Result:
 
 
 def _run(dataset: Dataset, settings: Settings, directory: Path, about: dict[str, Any], *, verbose: bool) -> Result:
-    if not verbose:
-        return run(dataset, settings, directory, about=about, progress=silent)
-    with ConsoleProgress(settings.budget) as progress:
-        return run(dataset, settings, directory, about=about, progress=progress)
+    try:
+        if not verbose:
+            return run(dataset, settings, directory, about=about, progress=silent)
+        with ConsoleProgress(settings.budget) as progress:
+            return run(dataset, settings, directory, about=about, progress=progress)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(f"Interrupted. Go on with: micronas-tf search --resume {directory}")
+        raise
 
 
 def _from_arrays(  # noqa: PLR0917

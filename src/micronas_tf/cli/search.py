@@ -77,8 +77,8 @@ def search(source: str | None, resume: Path | None, quiet: bool, as_json: bool, 
     verbose = not quiet and not as_json
     try:
         result = api.resume(resume, verbose=verbose) if resume else _start(source, options, verbose=verbose)
-    except KeyboardInterrupt:
-        raise RunError("Interrupted. Go on with: micronas-tf search --resume <folder of the run>") from None
+    except KeyboardInterrupt as interrupt:
+        raise RunError(" ".join(getattr(interrupt, "__notes__", ["Interrupted before the run began."]))) from None
     if as_json:
         click.echo(json.dumps({"directory": str(result.directory), **result.metrics}, indent=2))
     elif not quiet:
