@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from micronas_tf.device.link import Link, Patience
+from micronas_tf.device.link import DisconnectedError, Link, Patience, SilenceError
 from micronas_tf.device.protocol import Banner
 from micronas_tf.device.serial_port import open_stream
 from micronas_tf.errors import DeviceError
@@ -29,7 +29,7 @@ QEMU_PACKAGE: Final = "qemu-system-arm"
 _START_S: Final = 10.0
 _PORT: Final = re.compile(rb"redirected to (\S+)")
 
-EMULATED_PATIENCE: Final = Patience(connect_s=10.0, recover_s=5.0)
+EMULATED_PATIENCE: Final = Patience(hello_s=0.5, connect_s=15.0, recover_s=5.0)
 """An emulated board has no watchdog: who waits for its recovery starts it anew instead."""
 
 
@@ -100,8 +100,11 @@ def emulated_board(board_id: str, image: Path) -> Iterator[Link]:
     )
     try:
         with open_stream(_port_of(process)) as stream:
-            link = Link(stream, f"the emulated board {board_id}", EMULATED_PATIENCE)
-            yield link
+            yield Link(stream, f"the emulated board {board_id}", EMULATED_PATIENCE)
+    except (DisconnectedError, SilenceError) as error:
+        if _ended(process):
+            raise DisconnectedError(f"QEMU ended with status {process.returncode}. {_printed(process)}") from error
+        raise
     finally:
         process.kill()
         process.wait()
@@ -120,6 +123,22 @@ def _port_of(process: subprocess.Popen[bytes]) -> str:
             if selector.select(max(deadline - time.monotonic(), 0)):
                 chunk = os.read(process.stdout.fileno(), 4096)
             if not chunk:
-                raise DeviceError(f"QEMU names its serial port when it starts. Received: {printed.decode()!r}.")
+                raise DeviceError(
+                    f"QEMU names its serial port when it starts. Received: {printed.decode(errors='replace')!r}."
+                )
             printed += chunk
     return match.group(1).decode()
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """A port closes a moment before its process is gone."""
+    try:
+        process.wait(timeout=0.5)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _printed(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout is not None
+    return f"It printed: {process.stdout.read().decode(errors='replace').strip()!r}."
