@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,12 +81,12 @@ def characterise_board(
 
 
 def _keep_old(path: Path) -> None:
-    """A table that took an hour is not lost to a slip."""
+    """A copy of a table that took an hour, so that it is not lost to a slip."""
     try:
         if path.exists():
-            path.replace(path.with_name(f"{path.name}.old"))
+            shutil.copyfile(path, path.with_name(f"{path.name}.old"))
     except OSError as error:
-        raise RunError(f"Cannot put {path} aside: {error.strerror}. Choose another --out.") from error
+        raise RunError(f"Cannot keep a copy of {path}: {error.strerror}. Choose another --out.") from error
 
 
 def check_lut(path: Path, shape: WindowShape) -> tuple[Table, tuple[Finding, ...]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ import click
 
 from micronas_tf.boards import DEFAULT_BOARD, Budget
 from micronas_tf.cli.options import json_option, runtime_option, shape_options
+from micronas_tf.errors import RunError
 
 if TYPE_CHECKING:
     from micronas_tf.characterisation import WindowShape
@@ -56,21 +59,32 @@ def characterize(  # noqa: PLR0917
     """
     from micronas_tf import characterisation, console  # noqa: PLC0415 - imports SciPy
 
-    # An emulated board must end with its host, also when that is asked to go.
-    signal.signal(signal.SIGTERM, _interrupt)
     shape = characterisation.WindowShape(window, sensors, classes, extra_cells)
     if source is not None:
         shape = _shape_of(source, window, hop, extra_cells)
-    with console.ConsoleProgress(Budget()) as progress:
-        path, found = characterisation.characterise_board(options.pop("board"), shape, progress=progress, **options)
+    try:
+        with _interrupted_by_sigterm(), console.ConsoleProgress(Budget()) as progress:
+            path, found = characterisation.characterise_board(options.pop("board"), shape, progress=progress, **options)
+    except KeyboardInterrupt:
+        raise RunError("Interrupted before anything was measured. Run the command again.") from None
     if as_json:
         click.echo(json.dumps(_to_json(path, found), indent=2))
         return
     _show(path, found)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """An emulated board must end with its host, also when that is asked to go."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _shape_of(source: str, window: int | None, hop: int | None, extra_cells: int | None) -> WindowShape:

@@ -71,14 +71,13 @@ def build_image(name: str, sources: Path | None = None) -> Path:
     return workspace(sources) / "build" / name / "firmware.elf"
 
 
-def upload(name: str, sources: Path | None = None, *, port: str | None = None) -> None:
+def upload(name: str, sources: Path | None = None) -> None:
     """Build the environment of a real board with PlatformIO's own platform, and write it into the board's flash.
 
     Raises:
         DeviceError: the build or the upload fails; the message ends with what it printed last.
     """
-    target = () if port is None else ("--upload-port", port)
-    command = ("-m", "platformio", "run", "--silent", "-e", name, "-t", "upload", *target)
+    command = ("-m", "platformio", "run", "--silent", "-e", name, "-t", "upload")
     _run_platformio(command, sources or firmware_directory())
 
 
