@@ -3,6 +3,9 @@
 PYTHON ?= python3
 WORKERS ?= 2
 BOARD ?= nucleo_f446re
+# Of `make characterize`: the windows whose search space is measured, and further options of the command.
+WINDOW ?= --window 128 --sensors 9 --classes 6
+OPTIONS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,6 +20,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  PYTHON=… selects the interpreter (3.11 to 3.13), WORKERS=… the number of test processes."
+	@echo "  BOARD=… WINDOW='--window 128 --sensors 9 --classes 6' OPTIONS='--resume' say what characterize measures."
 
 demo: $(VENV)/installed ## Set up, then search on the default data: 50 ms, 32 KB, NUCLEO-F446RE
 	$(BIN)/micronas-tf search --latency-ms 50 --memory-kb 32
@@ -37,10 +41,8 @@ format: $(VENV)/installed-dev ## Format the sources and repair what the linter c
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-characterize: ## Measure a board's operators (not there yet: a later release)
-	@echo "make characterize BOARD=$(BOARD) comes with a later release: the firmware is there, the command is not." >&2
-	@echo "Until then: micronas-tf fit-latency CSV --board $(BOARD) takes what you measured (docs/own-board.md)." >&2
-	@exit 2
+characterize: $(VENV)/installed ## Measure the operators of a search space on BOARD (qemu_cortex_m4: emulated)
+	$(BIN)/micronas-tf characterize --board $(BOARD) $(WINDOW) $(OPTIONS)
 
 clean: ## Remove the environment, caches and build outputs; runs/ stays
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache src/*.egg-info

@@ -15,11 +15,13 @@ from micronas_tf.errors import BoardError, BudgetError, MicronasError
 KIB = 1024
 
 # STM32F446xC/E, STM32L552xx and nRF52832 data sheets:
-# core, highest core clock, RAM, flash.
+# core, highest core clock, RAM, flash. The emulated boards have those of the boards that they stand for.
 DATA_SHEETS = {
     "nicla_sense_me": ("cortex-m4", 64_000_000, 64 * KIB, 512 * KIB),
     "nucleo_f446re": ("cortex-m4", 180_000_000, 128 * KIB, 512 * KIB),
     "nucleo_l552ze_q": ("cortex-m33", 110_000_000, 256 * KIB, 512 * KIB),
+    "qemu_cortex_m33": ("cortex-m33", 110_000_000, 256 * KIB, 512 * KIB),
+    "qemu_cortex_m4": ("cortex-m4", 180_000_000, 128 * KIB, 512 * KIB),
 }
 
 FIELDS = """\
@@ -47,6 +49,18 @@ def test_boards_match_their_data_sheets(board_id: str) -> None:
     assert 450 <= board.op_overhead_cycles <= 600  # the range measured for TFLM
     assert board.name
     assert board.notes
+
+
+@pytest.mark.parametrize("board_id", [board_id for board_id in DATA_SHEETS if board_id.startswith("qemu_")])
+def test_an_emulated_board_has_the_figures_of_the_one_it_stands_for(board_id: str) -> None:
+    emulated = load_board(board_id)
+    real = load_board(emulated.emulates)
+    assert emulated.emulated
+    assert not real.emulated
+    assert DATA_SHEETS[board_id] == DATA_SHEETS[real.id]
+    assert emulated.op_overhead_cycles == real.op_overhead_cycles
+    assert emulated.cycles_per_instruction is not None
+    assert 1 < emulated.cycles_per_instruction < 2
 
 
 def test_milliseconds_of_a_measured_network() -> None:
@@ -89,6 +103,9 @@ def test_a_board_of_ones_own(tmp_path: Path, as_text: bool) -> None:
         (FIELDS.replace("480_000_000", '"fast"'), "malformed"),
         (FIELDS.replace("480_000_000", "0"), "clock_hz of board 'mine' must be positive. Received: 0"),
         (FIELDS.replace("1_048_576", "-1"), "ram_bytes of board 'mine' must be positive. Received: -1"),
+        (FIELDS + 'emulates = "nucleo_f446re"\n', "both emulates and cycles_per_instruction, or neither"),
+        (FIELDS + "cycles_per_instruction = 1.5\n", "both emulates and cycles_per_instruction, or neither"),
+        (FIELDS + 'emulates = "x"\ncycles_per_instruction = 0\n', "cycles_per_instruction must be positive"),
         (FIELDS.replace("2_097_152", "0"), "flash_bytes of board 'mine' must be positive"),
     ],
 )

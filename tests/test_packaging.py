@@ -20,7 +20,8 @@ import micronas_tf
 from micronas_tf.boards import board_ids, boards_directory, load_board
 from micronas_tf.cost import load_operator_model
 for board_id in board_ids():
-    print(board_id, load_board(board_id).clock_hz > 0, len(load_operator_model(board_id).kinds))
+    board = load_board(board_id)
+    print(board_id, board.clock_hz > 0, len(load_operator_model(board.emulates or board_id).kinds))
 print(micronas_tf.__file__)
 """
 

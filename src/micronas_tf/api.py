@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from micronas_tf.boards import DEFAULT_BOARD, Budget, MemoryFigure
 from micronas_tf.console import KIB, ConsoleProgress
+from micronas_tf.cost import Runtime
 from micronas_tf.datasets import Dataset, Windows, load_dataset, split_dataset
 from micronas_tf.errors import DataError
 from micronas_tf.pipeline import Quantisation, Result, Settings, run
@@ -38,6 +39,7 @@ class MicroNAS:
         seed: of everything random.
         quantize: `qat` (fine-tuning), `qat-scratch` (as in the paper) or `ptq`.
         latency_source: `auto`, `ops`, or the path of a lookup table.
+        runtime: whose kernels will run the model: `tflm` or `bundle`.
         margin: latency is kept below limit / (1 + margin); the source's mean error when None.
         extra_cells: stride-1 cells after each stride-2 cell; the space's default when None.
         saved_model: also write a SavedModel.
@@ -57,6 +59,7 @@ class MicroNAS:
         seed: int = 0,
         quantize: Quantisation = "qat",
         latency_source: str = "auto",
+        runtime: Runtime = "tflm",
         margin: float | None = None,
         extra_cells: int | None = None,
         saved_model: bool = False,
@@ -67,6 +70,7 @@ class MicroNAS:
             board=board,
             budget=Budget(latency_ms, _to_bytes(memory_kb), _to_bytes(flash_kb), memory_figure),
             latency_source=latency_source,
+            runtime=runtime,
             margin=margin,
             quantisation=quantize,
             seed=seed,

@@ -28,6 +28,8 @@ class Board:
         firmware: whether `firmware_pio/` has an environment for it.
         op_overhead_cycles: what the TFLM interpreter spends around one operator.
         notes: one line for people.
+        emulates: id of the board that this one, an emulated one, stands for; empty for a real board.
+        cycles_per_instruction: of that board; turns the instructions of the emulator into its cycles.
     """
 
     id: str
@@ -39,6 +41,8 @@ class Board:
     firmware: bool
     op_overhead_cycles: int
     notes: str = ""
+    emulates: str = ""
+    cycles_per_instruction: float | None = None
 
     def __post_init__(self) -> None:
         for field in ("clock_hz", "ram_bytes", "flash_bytes"):
@@ -46,6 +50,14 @@ class Board:
                 raise BoardError(f"{field} of board {self.id!r} must be positive. Received: {getattr(self, field)}.")
         if self.op_overhead_cycles < 0:
             raise BoardError(f"op_overhead_cycles must be at least 0. Received: {self.op_overhead_cycles}.")
+        if bool(self.emulates) != (self.cycles_per_instruction is not None):
+            raise BoardError(f"A board has both emulates and cycles_per_instruction, or neither. Received: {self}.")
+        if self.cycles_per_instruction is not None and not self.cycles_per_instruction > 0:
+            raise BoardError(f"cycles_per_instruction must be positive. Received: {self.cycles_per_instruction}.")
+
+    @property
+    def emulated(self) -> bool:
+        return bool(self.emulates)
 
     def milliseconds(self, cycles: float) -> float:
         return cycles / self.clock_hz * 1e3

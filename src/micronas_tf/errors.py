@@ -27,6 +27,10 @@ class BoardError(MicronasError):
     """A board is unknown, or cannot do what was asked of it."""
 
 
+class DeviceError(MicronasError):
+    """A board, its port, its firmware or its emulator does not do what it should."""
+
+
 class ModelError(MicronasError):
     """A Keras model or flatbuffer holds something outside the known operators."""
 

@@ -31,15 +31,17 @@ def user_tables() -> Path:
     return user_data_path("micronas-tf") / "latency"
 
 
-def latency_source(name: str, board: Board) -> LatencySource:
+def latency_source(name: str, board: Board, runtime: Runtime = "tflm") -> LatencySource:
     """`auto` (measured table, then fitted model), `ops` (operation count), or the path of a lookup table.
 
     Raises:
-        CostError: there is none, or it is of another board.
+        CostError: there is none, or it is of another board or runtime.
     """
     if name == "auto":
-        return default_source(board.id, (user_tables(),))
+        return default_source(board.id, (user_tables(),), runtime)
     if name == "ops":
+        if runtime != "tflm":
+            raise CostError(f"The operation count is fitted on TFLM's kernels. Received: --runtime {runtime}.")
         return load_operator_model(board.id).operation_count()
     path = Path(name)
     if not path.is_file():
@@ -47,6 +49,10 @@ def latency_source(name: str, board: Board) -> LatencySource:
     table = read_table(path).source()
     if table.board_id != board.id:
         raise CostError(f"{path} is of {table.board_id}. Received: --board {board.id}. Choose one of the two.")
+    if table.runtime != runtime:
+        raise CostError(
+            f"{path} is of the runtime {table.runtime}. Received: --runtime {runtime}. Choose one of the two."
+        )
     return table
 
 
@@ -94,7 +100,7 @@ def load_any_network(path: Path) -> Network:
     raise ModelError(f"A model is an int8 .tflite or a .keras file. Received: {path.name!r}.")
 
 
-def estimate(model: Path, board_id: str, source_name: str = "auto") -> dict[str, Any]:
+def estimate(model: Path, board_id: str, source_name: str = "auto", runtime: Runtime = "tflm") -> dict[str, Any]:
     """What a model costs on a board, operator by operator, as a JSON object.
 
     Raises:
@@ -102,7 +108,7 @@ def estimate(model: Path, board_id: str, source_name: str = "auto") -> dict[str,
         BoardError, CostError: unknown board, or no latency for an operator.
     """
     board = load_board(board_id)
-    source = latency_source(source_name, board)
+    source = latency_source(source_name, board, runtime)
     network = load_any_network(model)
     costs = network_costs(network, source, board)
     estimates = costs.latency.estimates

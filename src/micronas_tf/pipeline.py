@@ -18,7 +18,7 @@ import numpy as np
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import DEFAULT_BOARD, Board, Budget, load_board
-from micronas_tf.cost import LatencySource, NetworkCosts, network_costs
+from micronas_tf.cost import LatencySource, NetworkCosts, Runtime, network_costs
 from micronas_tf.datasets import Dataset, Standardisation, split
 from micronas_tf.errors import BudgetError, RunError
 from micronas_tf.estimation import latency_source
@@ -49,6 +49,7 @@ class Settings:
         budget: the limits.
         latency_source: `auto` (a measured table, then the fitted model), `ops` (operation count), or the path
             of a lookup table.
+        runtime: whose kernels will run the model: `tflm` or `bundle`.
         margin: latency is kept below limit / (1 + margin); None takes the source's mean error.
         quantisation: QAT as fine-tuning, QAT from scratch (as the paper does), or PTQ.
         seed: of everything random.
@@ -61,6 +62,7 @@ class Settings:
     board: str = DEFAULT_BOARD
     budget: Budget = field(default_factory=Budget)
     latency_source: str = "auto"
+    runtime: Runtime = "tflm"
     margin: float | None = None
     quantisation: Quantisation = "qat"
     seed: int = 0
@@ -139,7 +141,7 @@ def make_plan(dataset: Dataset, settings: Settings) -> Plan:
         BudgetError: no architecture fits.
     """
     board = load_board(settings.board)
-    source = latency_source(settings.latency_source, board)
+    source = latency_source(settings.latency_source, board, settings.runtime)
     train_part = dataset.train
     space = build_space(train_part.window, train_part.sensors, train_part.n_classes, settings.space)
     figures = tabulate_figures(space, board, settings.budget, source)

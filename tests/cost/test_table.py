@@ -114,6 +114,15 @@ def test_records_of_the_authors_leave_implied_shapes_out(tmp_path: Path) -> None
     assert (rows[0].cycles, rows[0].repeats, rows[0].spread) == (47935.0, 2, 0.005)
 
 
+def test_two_tables_in_one_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "both.csv"
+    write_table(path, _table())
+    text = path.read_text()
+    path.write_text(text + text)
+    with pytest.raises(CostError, match="mixed provenance"):
+        read_table(path)
+
+
 def test_an_unknown_record_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "records.csv").write_text(RECORDS.replace("gap2d", "lstm"))
     with pytest.raises(CostError, match=r"line 4: expected conv2d, .* found 'lstm'"):

@@ -6,15 +6,15 @@ import functools
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from .emulator import QEMU
-from .kernels import FIRMWARE
+from micronas_tf.device import build
+from micronas_tf.device.build import COMPILER
+from micronas_tf.errors import DeviceError
 
-COMPILER = "arm-none-eabi-gcc"
+from .emulator import QEMU
 
 
 def require_tools() -> None:
@@ -28,11 +28,10 @@ def require_tools() -> None:
 @functools.cache
 def build_image(environment: str) -> Path:
     """Path of the linked image; PlatformIO rebuilds what changed only."""
-    command = [sys.executable, str(FIRMWARE / "scripts/offline_pio.py"), "run", "--silent", "-e", environment]
-    done = subprocess.run(command, cwd=FIRMWARE, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode != 0:
-        pytest.fail(f"{environment} does not build:\n{done.stdout}{done.stderr}")
-    return FIRMWARE / ".pio/build" / environment / "firmware.elf"
+    try:
+        return build.build_image(environment)
+    except DeviceError as error:
+        pytest.fail(f"{environment} does not build: {error}")
 
 
 def sizes(image: Path) -> dict[str, int]:

@@ -29,3 +29,31 @@ def data_options(function: Function) -> Function:
     for decorator in reversed(decorators):
         function = decorator(function)
     return function
+
+
+def shape_options(function: Function) -> Function:
+    """The shape of the windows, where there are no data."""
+    decorators = (
+        click.option("--window", type=click.IntRange(min=1), help="Samples of a window."),
+        click.option("--sensors", type=click.IntRange(min=1), help="Channels of a window."),
+        click.option("--classes", type=click.IntRange(min=2), help="Number of classes."),
+        click.option(
+            "--extra-cells",
+            type=click.IntRange(min=0),
+            help="Stride-1 cells per Sensor-Fusion block.  [default: 2]",
+        ),
+    )
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+def runtime_option(default: str) -> Callable[[Function], Function]:
+    """Whose kernels: a table, a latency source and a search name them."""
+    return click.option(
+        "--runtime",
+        type=click.Choice(["tflm", "bundle"]),
+        default=default,
+        show_default=True,
+        help="tflm: TensorFlow Lite Micro with CMSIS-NN; bundle: our portable kernels, without an interpreter.",
+    )

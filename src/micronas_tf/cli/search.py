@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from micronas_tf.boards import DEFAULT_BOARD
-from micronas_tf.cli.options import data_options, json_option
+from micronas_tf.cli.options import data_options, json_option, runtime_option
 from micronas_tf.errors import RunError
 from micronas_tf.quiet import captured_output
 
@@ -45,6 +45,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
     show_default=True,
     help="auto: your measured table, then the fitted model; ops: operation count; or a lookup table's file.",
 )
+@runtime_option("tflm")
 @click.option(
     "--margin",
     type=click.FloatRange(min=0),

@@ -2,6 +2,7 @@
 
 from micronas_tf.cost.fit import fit_operator_model
 from micronas_tf.cost.flash import FLATBUFFER_BASE_BYTES, flash_bytes, op_flash_bytes
+from micronas_tf.cost.health import Finding, check_table
 from micronas_tf.cost.latency import (
     Chain,
     Estimate,
@@ -29,9 +30,9 @@ from micronas_tf.cost.memory import (
 )
 from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, write_operator_model
 from micronas_tf.cost.records import read_measurements
-from micronas_tf.cost.sources import default_source, model_path
+from micronas_tf.cost.sources import default_source, model_path, table_path
 from micronas_tf.cost.summary import NetworkCosts, network_costs
-from micronas_tf.cost.table import is_table, read_table
+from micronas_tf.cost.table import Measurement, Table, TableHeader, is_table, read_table, write_table
 
 __all__ = [
     "FLATBUFFER_BASE_BYTES",
@@ -40,16 +41,21 @@ __all__ = [
     "Buffer",
     "Chain",
     "Estimate",
+    "Finding",
     "LatencySource",
     "LookupTable",
+    "Measurement",
     "NetworkCosts",
     "NetworkLatency",
     "OperationCount",
     "OperatorModel",
     "Runtime",
+    "Table",
+    "TableHeader",
     "align",
     "arena_bytes",
     "arena_head_bytes",
+    "check_table",
     "default_source",
     "fit_operator_model",
     "flash_bytes",
@@ -68,6 +74,8 @@ __all__ = [
     "read_measurements",
     "read_table",
     "scratch_sizes",
+    "table_path",
     "working_set_bytes",
     "write_operator_model",
+    "write_table",
 ]

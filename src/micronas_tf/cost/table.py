@@ -36,6 +36,12 @@ COLUMNS: Final = (
 MEASURED_REL_ERROR: Final = 0.01
 """Least error of a measured operator: alone it finds other caches and code alignment than in its network."""
 
+EMULATED: Final = "emulated"
+"""How the provenance of a table begins whose cycles are instructions of an emulator × a constant."""
+
+EMULATED_REL_ERROR: Final = 0.03
+"""Mean error of such cycles: CMSIS-NN's kernels in QEMU against the same kernels on three boards."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -100,11 +106,12 @@ class Table:
     def source(self) -> LookupTable:
         """The table as a latency source."""
         origin = f"{self.header.provenance}, {self.header.date}"
+        least = EMULATED_REL_ERROR if self.header.provenance.startswith(EMULATED) else MEASURED_REL_ERROR
         return LookupTable(
             board_id=self.header.board,
             runtime=self.header.runtime,
             entries={
-                row.op: Estimate(row.cycles, max(row.spread, MEASURED_REL_ERROR), f"measured ({origin})")
+                row.op: Estimate(row.cycles, max(row.spread, least), f"measured ({origin})")
                 for row in self.measurements
             },
             origin=origin,
@@ -196,6 +203,8 @@ def rows_of(
     if missing:
         raise malformed(path, start + 1, f"missing columns: {', '.join(missing)}")
     for cells in reader:
+        if cells and cells[0].startswith("#"):
+            raise malformed(path, start + reader.line_num, "a header among the rows: tables of mixed provenance")
         if len(cells) != len(names):
             raise malformed(path, start + reader.line_num, f"expected {len(names)} cells, found {len(cells)}")
         yield start + reader.line_num, dict(zip(names, cells, strict=True))

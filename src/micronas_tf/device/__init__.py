@@ -1,0 +1,40 @@
+"""The board side: protocol, ports, emulated boards, firmware builds, and measuring operators."""
+
+from micronas_tf.device.bench import Bench, check_has_firmware, emulated_bench, prepare_bench
+from micronas_tf.device.build import build_image, environment, upload
+from micronas_tf.device.calibrate import Calibration, calibrate
+from micronas_tf.device.characterise import LARGEST_SPREAD, REPEATS, Characterisation, characterise
+from micronas_tf.device.emulator import MACHINES, emulated_board
+from micronas_tf.device.link import DisconnectedError, Link, Patience, SilenceError, Stream
+from micronas_tf.device.protocol import Banner, GarbledError, RefusedError, Reply, WrongFirmwareError
+from micronas_tf.device.serial_port import find_port, open_stream
+
+__all__ = [
+    "LARGEST_SPREAD",
+    "MACHINES",
+    "REPEATS",
+    "Banner",
+    "Bench",
+    "Calibration",
+    "Characterisation",
+    "DisconnectedError",
+    "GarbledError",
+    "Link",
+    "Patience",
+    "RefusedError",
+    "Reply",
+    "SilenceError",
+    "Stream",
+    "WrongFirmwareError",
+    "build_image",
+    "calibrate",
+    "characterise",
+    "check_has_firmware",
+    "emulated_bench",
+    "emulated_board",
+    "environment",
+    "find_port",
+    "open_stream",
+    "prepare_bench",
+    "upload",
+]

@@ -1,0 +1,100 @@
+"""`characterize` and `lut`: what a person sees before and after the measuring."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.device.fake_board import FakeBoard, bench_of
+
+from micronas_tf import characterisation
+from micronas_tf.cli import main
+from micronas_tf.cost import Measurement, Table, TableHeader, macs, read_table, write_table
+from micronas_tf.device import serial_port
+from micronas_tf.space import build_space
+
+WINDOW = ("--window", "16", "--sensors", "2", "--classes", "3", "--extra-cells", "0")
+SPACE = characterisation.WindowShape(16, 2, 3, 0).space()
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBoard]:
+    with FakeBoard() as fake:
+        monkeypatch.setattr(characterisation, "prepare_bench", lambda *_, **__: bench_of(fake))
+        yield fake
+
+
+def test_a_table_in_the_users_folder(board: FakeBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(characterisation, "user_tables", lambda: tmp_path)
+    done = call("characterize", "--board", "nucleo_f446re", *WINDOW)
+    assert done.exit_code == 0, done.output
+    table = read_table(tmp_path / "nucleo_f446re.bundle.csv")
+    assert tuple(row.op for row in table.measurements) == SPACE.operators()
+    assert f"{len(SPACE.operators())} operators measured" in done.output
+    assert "micronas-tf search --board nucleo_f446re --runtime bundle" in done.output
+
+
+def test_resuming_and_starting_over(board: FakeBoard, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    arguments = ("characterize", *WINDOW, "--out", str(path), "--json")
+    assert json.loads(call(*arguments).stdout)["measured"] == len(SPACE.operators())
+    asked = len(board.asked)
+    assert json.loads(call(*arguments, "--resume").stdout)["measured"] == 0
+    assert len(board.asked) == asked
+    assert not path.with_name("t.csv.old").exists()
+    assert json.loads(call(*arguments).stdout)["operators"] == len(SPACE.operators())
+    assert len(board.asked) == 2 * asked
+    assert read_table(path.with_name("t.csv.old")) == read_table(path)
+
+
+def test_without_a_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serial_port, "list_port_infos", list)
+    done = call("characterize", "--board", "nucleo_f446re", *WINDOW)
+    assert done.exit_code == 2
+    assert "No board nucleo_f446re is attached" in done.stderr
+    assert "Received ports: none" in done.stderr
+    assert "--board qemu_cortex_m4" in done.stderr
+
+
+def test_a_board_without_firmware_is_refused_by_name() -> None:
+    done = call("characterize", "--board", "nicla_sense_me", *WINDOW)
+    assert done.exit_code == 2
+    assert "nicla_sense_me has no firmware" in done.stderr
+
+
+def test_a_window_that_is_not_said() -> None:
+    done = call("characterize", "--window", "128")
+    assert done.exit_code == 2
+    assert "--sensors and --classes. Received: 128, None, None" in done.stderr
+
+
+def test_a_source_gives_the_window(board: FakeBoard, tmp_path: Path) -> None:
+    """BasicMotions: 100 samples, 6 channels, 4 classes."""
+    done = call("characterize", "BasicMotions", "--extra-cells", "0", "--out", str(tmp_path / "t.csv"), "--json")
+    assert done.exit_code == 0, done.output
+    expected = characterisation.WindowShape(100, 6, 4, 0).space().operators()
+    assert json.loads(done.stdout)["operators"] == len(expected)
+
+
+def test_the_health_of_a_table(tmp_path: Path) -> None:
+    header = TableHeader("nucleo_f446re", 180_000_000, "bundle", "portable/1", "gcc -O2", "2026-01-31", "made up")
+    operators = build_space(128, 9, 6).operators()
+    rows = tuple(Measurement(op, 500.0 + max(2 * macs(op), op.inputs[0][0]), 3) for op in operators)
+    path = tmp_path / "t.csv"
+    write_table(path, Table(header, rows))
+    window = ("--window", "128", "--sensors", "9", "--classes", "6")
+    done = call("lut", "check", str(path), *window)
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "Nothing found.")
+    write_table(path, Table(header, rows[2:]))
+    done = call("lut", "check", str(path), *window, "--json")
+    assert done.exit_code == 1
+    assert [item["rule"] for item in json.loads(done.stdout)] == ["missing", "missing"]
+    path.write_text("kind\n")
+    assert call("lut", "check", str(path)).exit_code == 2

@@ -1,0 +1,130 @@
+"""Emulated boards measured by the code that measures real ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.firmware.images import build_image, require_tools
+
+from micronas_tf.boards import load_board
+from micronas_tf.cost import Measurement, Table, read_table
+from micronas_tf.device import (
+    MACHINES,
+    Bench,
+    DisconnectedError,
+    calibrate,
+    characterise,
+    emulated_bench,
+)
+from micronas_tf.errors import CostError, DeviceError
+from micronas_tf.ops import OpSpec
+from micronas_tf.space import build_space
+
+OPERATORS = build_space(128, 9, 6).operators()[::25]
+
+
+@pytest.fixture(params=MACHINES)
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    require_tools()
+    board = load_board(request.param)
+    assert board.cycles_per_instruction is not None
+    yield emulated_bench(board, "bundle", build_image(board.id), board.cycles_per_instruction)
+    assert not emulators(), "QEMU outlives its board"
+
+
+def emulators() -> list[int]:
+    """Process ids of the QEMUs that this process has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            name, _, rest = stat.read_text().rpartition(")")
+            if int(rest.split()[1]) == os.getpid() and "qemu" in name:
+                found.append(int(stat.parent.name))
+    return found
+
+
+def test_two_runs_are_identical(bench: Bench, tmp_path: Path) -> None:
+    tables = [characterise(bench, OPERATORS, tmp_path / f"{run}.csv").table for run in range(2)]
+    assert [row.op for row in tables[0].measurements] == list(OPERATORS)
+    assert tables[0] == tables[1]
+    assert (tmp_path / "0.csv").read_bytes() == (tmp_path / "1.csv").read_bytes()
+    assert tables[0].header.provenance.startswith("emulated: ")
+    assert max(row.spread for row in tables[0].measurements) < 0.001
+
+
+def test_cycles_are_instructions_times_the_constant(bench: Bench, tmp_path: Path) -> None:
+    op = next(op for op in build_space(128, 9, 6).operators() if op.kind == "add")
+    found = characterise(bench, [op], tmp_path / "t.csv").table.measurements[0]
+    assert bench.board.cycles_per_instruction is not None
+    instructions = found.cycles / bench.board.cycles_per_instruction
+    elements = op.output[0] * op.output[1] * op.output[2]
+    assert 5 < instructions / elements < 14
+
+
+def test_the_constant_is_fitted_on_a_table_of_the_real_board(bench: Bench, tmp_path: Path) -> None:
+    """A table made by the emulator itself with another constant gives that constant back."""
+    table = characterise(replace(bench, cycles_per_instruction=2.0), OPERATORS, tmp_path / "t.csv").table
+    real = Table(replace(table.header, board=bench.board.emulates), table.measurements)
+    found = calibrate(bench, real)
+    assert found.cycles_per_instruction == pytest.approx(2.0, rel=1e-4)
+    assert found.mean_error < 1e-3
+    assert found.operators == 20
+    with pytest.raises(CostError, match=f"Received: {bench.board.id}"):
+        calibrate(bench, table)
+
+
+def test_a_table_too_large_for_the_board(bench: Bench) -> None:
+    with bench.connect() as link:
+        header = bench.header(link.connect())
+    op = OpSpec("mean", ((512, 64, 8),), (1, 1, 8))
+    table = Table(replace(header, board=bench.board.emulates), (Measurement(op, 1e9),))
+    with pytest.raises(CostError, match="No operator of the table fits"):
+        calibrate(bench, table)
+
+
+def _end_in_use(bench: Bench) -> None:
+    with bench.connect() as link:
+        link.connect()
+        (pid,) = emulators()
+        os.kill(pid, signal.SIGKILL)
+        link.ask("HELLO", timeout_s=0.5)
+
+
+def test_an_emulator_that_ends_says_so(bench: Bench) -> None:
+    with pytest.raises(DisconnectedError, match="QEMU ended with status -9"):
+        _end_in_use(bench)
+
+
+def test_an_image_that_is_none(tmp_path: Path) -> None:
+    require_tools()
+    bench = emulated_bench(load_board("qemu_cortex_m4"), "bundle", tmp_path / "absent.elf", 1.5)
+    with pytest.raises(DeviceError, match=r"QEMU ended with status 1.*absent\.elf"):
+        characterise(bench, OPERATORS, tmp_path / "t.csv")
+
+
+def test_ctrl_c_at_the_command_leaves_a_table(tmp_path: Path) -> None:
+    require_tools()
+    build_image("qemu_cortex_m4")
+    table = tmp_path / "t.csv"
+    window = ("--window", "128", "--sensors", "9", "--classes", "6")
+    arguments = ("characterize", "--board", "qemu_cortex_m4", *window, "--repeats", "32", "--out", str(table))
+    command = [sys.executable, "-c", "from micronas_tf.cli import main; main()", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not table.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 2
+    held = len(read_table(table).measurements)
+    assert 0 < held < 510
+    assert f"Interrupted. {table} holds {held} operators, {510 - held} are left. Go on with --resume." in said
