@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from micronas_tf.errors import DeviceError
 
@@ -15,13 +15,10 @@ VERSION: Final = "MN1"
 LONGEST_LINE: Final = 160
 """Bytes of a request without its line end; a board's replies may be longer."""
 
-MOST_REPEATS: Final = 32
 LARGEST_ID: Final = 2**31 - 1
 
 _REPLY: Final = re.compile(r"(0|[1-9][0-9]*|-) (?:OK((?: [^ =]+=[^ ]*)*)|ERR ([a-z]+))")
 _OTHER_VERSION: Final = re.compile(r"MN[0-9]+ ")
-
-Counter: TypeAlias = Literal["dwt", "systick"]
 
 
 class GarbledError(DeviceError):
