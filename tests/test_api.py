@@ -158,7 +158,6 @@ def test_bad_data_are_refused(called: Called, arguments: Any, options: Any, mess
 
 
 @pytest.mark.parametrize("test", [(X[:5, :8], Y[:5]), (X[:5, :, :2], Y[:5]), (X[0], Y[:1])])
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="np.concatenate raises ValueError")
 def test_test_arrays_of_another_shape_are_refused(called: Called, test: Any) -> None:
     with pytest.raises(DataError):
         api.MicroNAS(verbose=False).fit(X, Y, test=test)
@@ -170,7 +169,6 @@ def test_impossible_limits_are_refused(options: dict[str, Any]) -> None:
         api.MicroNAS(**options)
 
 
-@pytest.mark.xfail(strict=True, reason="nobody checks it: KeyError in pipeline.quantise, after search and training")
 def test_an_unknown_way_to_quantise_is_refused() -> None:
     """At the latest before anything is trained."""
     with pytest.raises(MicronasError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from micronas_tf.boards import DEFAULT_BOARD, Budget, MemoryFigure
 from micronas_tf.console import KIB, ConsoleProgress
 from micronas_tf.cost import Runtime
 from micronas_tf.datasets import Dataset, Windows, load_dataset, split_dataset
-from micronas_tf.errors import DataError
+from micronas_tf.errors import BoardError, BudgetError, DataError, RunError
 from micronas_tf.pipeline import Quantisation, Result, Settings, run
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RunDirectory, read_json
@@ -129,8 +130,13 @@ class MicroNAS:
     def run(self, dataset: Dataset, about: dict[str, Any]) -> Result:
         """`fit` on a dataset that is loaded already."""
         directory = self.out or Path("runs") / f"{dataset.name}-{self.settings.board}-{datetime.now():%Y%m%d-%H%M%S}"
-        RunDirectory(directory).claim()
-        return _run(dataset, self.settings, directory, about, verbose=self.verbose)
+        files = RunDirectory(directory)
+        files.claim()
+        try:
+            return _run(dataset, self.settings, directory, about, verbose=self.verbose)
+        except BudgetError:
+            files.release()
+            raise
 
 
 def resume(directory: str | Path, *, verbose: bool = True) -> Result:
@@ -141,6 +147,10 @@ def resume(directory: str | Path, *, verbose: bool = True) -> Result:
         DataError: the data are no longer the same, or the run was started on arrays.
     """
     record = read_json(RunDirectory(Path(directory)).run)
+    if not isinstance(record, dict) or "source" not in record:
+        raise RunError(
+            f"{directory} does not hold a run that can go on: its run.json names no source. Start a new run."
+        )
     if record["source"] == "arrays":
         raise DataError("A run on arrays cannot find its data again. Save them as .npz and search on that file.")
     settings = Settings.from_json(record["settings"])
@@ -169,10 +179,21 @@ def _from_arrays(  # noqa: PLR0917
         return split_dataset("arrays", Windows.of(x, y, **about), test_fraction=test_fraction, seed=seed)
     # Both parts at once, so that one label is one class in both.
     x_test, y_test = test
-    both = Windows.of(np.concatenate([x, x_test]), np.concatenate([y, y_test]), **about)
+    try:
+        x_both, y_both = np.concatenate([x, x_test]), np.concatenate([y, y_test])
+    except ValueError as error:
+        raise DataError(
+            "Train and test windows have one shape (time, sensors) and one kind of labels. "
+            f"Received: {np.shape(x)} and {np.shape(x_test)}, labels {np.shape(y)} and {np.shape(y_test)}."
+        ) from error
+    both = Windows.of(x_both, y_both, **about)
     first = np.arange(len(both)) < len(np.asarray(x))
     return Dataset("arrays", both.subset(first), both.subset(~first))
 
 
 def _to_bytes(kilobytes: float | None) -> int | None:
-    return None if kilobytes is None else int(kilobytes * KIB)
+    if kilobytes is None:
+        return None
+    if not isfinite(kilobytes):
+        raise BoardError(f"A limit in KB is a finite number. Received: {kilobytes}. Leave it out for no limit.")
+    return int(kilobytes * KIB)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 import numpy as np
@@ -70,6 +70,10 @@ class Settings:
     search: SearchRecipe = field(default_factory=SearchRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     saved_model: bool = False
+
+    def __post_init__(self) -> None:
+        if self.quantisation not in get_args(Quantisation):
+            raise RunError(f"Quantisation is one of {get_args(Quantisation)}. Received: {self.quantisation!r}.")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -252,20 +256,34 @@ def train_model(
     plan: Plan, files: RunDirectory, network: Network, standardisation: Standardisation, progress: Progress
 ) -> keras.Model:
     """Train the plain model from scratch on the whole train part."""
-    if files.model.exists():
-        return keras.models.load_model(files.model)
     settings = plan.settings
+    if files.model.exists():
+        model = _load_model(files.model)
+        _export(model, files, settings)
+        return model
     keras.utils.set_random_seed(settings.seed)
     model = build_model(network, dropout=settings.training.dropout)
     train(model, plan.dataset.train, standardisation, settings.training, seed=settings.seed, progress=progress)
-    # Without the optimiser, half the file; and nothing in it then needs the recipe's schedule.
-    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"], optimizer="adam", jit_compile=False)
+    # A copy that was never compiled: without the optimiser's state, and without its schedule to load.
+    plain = build_model(network, dropout=settings.training.dropout)
+    plain.set_weights(model.get_weights())
     temporary = files.model.with_name("model.tmp.keras")
-    model.save(temporary)
+    plain.save(temporary)
     temporary.replace(files.model)
-    if settings.saved_model:
+    _export(plain, files, settings)
+    return plain
+
+
+def _load_model(path: Path) -> keras.Model:
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:  # Keras raises ValueError, OSError, BadZipFile and more for a damaged file
+        raise RunError(f"{path} is damaged: {error}. Delete it and resume: the model is trained again.") from error
+
+
+def _export(model: keras.Model, files: RunDirectory, settings: Settings) -> None:
+    if settings.saved_model and not files.saved_model.exists():
         model.export(files.saved_model, format="tf_saved_model", verbose=False)
-    return model
 
 
 def quantise(  # noqa: PLR0917
@@ -279,6 +297,8 @@ def quantise(  # noqa: PLR0917
     """The int8 flatbuffer, by the chosen way."""
     if files.flatbuffer.exists():
         return files.flatbuffer.read_bytes()
+    # As `train` has left it: tf.data mixes the global seed into its streams, and a resumed run comes here directly.
+    keras.utils.set_random_seed(plan.settings.seed)
     settings, windows = plan.settings, plan.dataset.train
     recipe = settings.training
     draw = np.random.default_rng(settings.seed).permutation(len(windows))[:CALIBRATION_WINDOWS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -83,6 +84,12 @@ class RunDirectory:
             self.search.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"Cannot make {self.path}: {error.strerror}. Choose a writable folder by --out.") from error
+
+    def release(self) -> None:
+        """Take the folders of a run back that ended before it wrote anything."""
+        with suppress(OSError):
+            self.search.rmdir()
+            self.path.rmdir()
 
 
 def write_json(path: Path, value: Any) -> None:

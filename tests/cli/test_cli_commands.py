@@ -193,18 +193,12 @@ def write_files(folder: Path) -> None:
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
 @pytest.mark.parametrize("option", ["--memory-kb", "--flash-kb"])
-@pytest.mark.xfail(strict=True, reason="int(nan) and int(inf) in api._to_bytes: ValueError, OverflowError")
 def test_a_limit_that_is_no_number_is_refused(invoke: Invoke, option: str, value: str) -> None:
     assert_refused(invoke("search", option, value), 2)
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"source": null, "settings": {}}'])
-def test_a_run_that_is_none_is_refused(
-    invoke: Invoke, tmp_path: Path, content: str, request: pytest.FixtureRequest
-) -> None:
-    if content in ("[]", "{}"):
-        reason = "api.resume reads record['source'] unchecked: TypeError, KeyError"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_a_run_that_is_none_is_refused(invoke: Invoke, tmp_path: Path, content: str) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text(content)
     assert_refused(invoke("search", "--resume", tmp_path / "run"), 2)
@@ -236,11 +230,6 @@ def test_an_impossible_budget_is_refused_in_seconds(invoke: Invoke, tmp_path: Pa
     assert not list(tmp_path.rglob("*.json"))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the folder is claimed before the budget is checked, and an empty search/ stays: the same command "
-    "with a larger limit is refused, as 'not empty'",
-)
 def test_a_refusal_leaves_no_folder(invoke: Invoke, tmp_path: Path) -> None:
     result = invoke("search", "--extra-cells", "0", "--latency-ms", "0.05", "--out", tmp_path / "out")
     assert result.exit_code == 1

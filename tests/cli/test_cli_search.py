@@ -218,7 +218,6 @@ def test_a_damaged_flatbuffer_of_a_run(copy: Path, invoke: Invoke) -> None:
     assert result.exit_code == 2
 
 
-@pytest.mark.xfail(strict=True, reason="a model.keras that is cut off ends in Keras's own error and a traceback")
 def test_a_damaged_model_of_a_run(copy: Path, invoke: Invoke) -> None:
     cut_off(copy / "model.keras")
     result = invoke("search", "--resume", copy, "--quiet")
@@ -226,11 +225,6 @@ def test_a_damaged_model_of_a_run(copy: Path, invoke: Invoke) -> None:
     assert result.exit_code == 2
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="model.keras is saved with an optimiser that was never built: Keras warns at every load that it is "
-    "'Skipping variable loading for optimizer'",
-)
 def test_the_model_loads_without_a_warning(finished: tuple[Path, Any]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
@@ -285,7 +279,6 @@ def test_the_other_ways_to_quantise(
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="train_model returns as soon as model.keras is there: the export is skipped")
 def test_a_saved_model_that_is_missing_is_exported_on_resume(
     tmp_path: Path, in_a_process: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -63,7 +63,7 @@ def settle(supernet: SuperNet, gates: tf.Tensor, x: tf.Tensor) -> None:
 def test_copied_weights_give_the_plain_model_the_same_outputs(moved: SuperNet) -> None:
     space = moved.space
     x = windows(space)
-    for architecture in draws(space, 3):
+    for architecture in draws(space, 2):
         model = build_model(lower(space, architecture))
         settle(moved, moved.architecture_gates(architecture), x)
         copy_weights(moved, model)

@@ -55,7 +55,7 @@ def load_checkpoint(path: Path, supernet: SuperNet) -> int:
     try:
         with np.load(path, allow_pickle=False) as saved:
             arrays = {name: saved[name] for name in saved.files}
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
         raise RunError(f"Checkpoint {path} is damaged: {error}. Delete it to start the search again.") from error
     epoch = int(arrays.pop(_EPOCH, 0))
     shapes = {name: tuple(value.shape) for name, value in state.items()}
@@ -67,6 +67,6 @@ def load_checkpoint(path: Path, supernet: SuperNet) -> int:
 
 
 def _state(supernet: SuperNet) -> dict[str, Any]:
-    """Every variable by a name that its position makes unique."""
+    """Every variable by its position: Keras's names count the models of a process."""
     variables = [*supernet.variables, *supernet.optimizer.variables, *supernet.search.alpha_optimizer.variables]
-    return {f"{index:04d}.{variable.name}": variable for index, variable in enumerate(variables)}
+    return {f"{index:04d}": variable for index, variable in enumerate(variables)}

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from micronas_tf.errors import SpaceError
 
-_PADDING = -1e9
-"""Logit of a choice that does not exist: its probability is exactly 0 in float32."""
+_PADDING = float(np.finfo("float32").min)
+"""Logit of a choice that does not exist: its probability is exactly 0, however cold the temperature."""
 
 
 @keras.saving.register_keras_serializable("micronas_tf")

@@ -25,7 +25,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """An endless dataset of (x [B, T, S, 1] standardised, y [B]), reshuffled each epoch, from batch `skip` on.
 
-    Augmentation draws come from a stateless seed per batch, so the stream repeats exactly with the seed.
+    Augmentation draws come from a stateless seed per batch, so the stream repeats exactly with the seed and
+    TensorFlow's global one, which tf.data mixes in.
     """
     rotate = RandomRotation(windows.triads, rotation_degrees)
     mean, std = tf.constant(standardisation.mean, tf.float32), tf.constant(standardisation.std, tf.float32)

@@ -44,6 +44,11 @@ class TrainingRecipe:
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size) < 1 or self.least_steps < 0 or self.peak_learning_rate <= 0:
             raise DataError(f"A recipe needs positive epochs, batch size and learning rate. Received: {self}.")
+        if not 0.0 <= self.warmup < 1.0 or not 0.0 <= self.dropout < 1.0 or self.rotation_degrees < 0.0:
+            raise DataError(
+                "A recipe's warmup and dropout are shares below 1, and its rotation is not negative. "
+                f"Received: {self.warmup}, {self.dropout}, {self.rotation_degrees}."
+            )
 
     def batch_size_for(self, samples: int) -> int:
         return max(1, min(self.batch_size, samples // 4))
