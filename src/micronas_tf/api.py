@@ -14,7 +14,7 @@ from micronas_tf.boards import DEFAULT_BOARD, Budget, MemoryFigure
 from micronas_tf.console import KIB, ConsoleProgress
 from micronas_tf.cost import Runtime
 from micronas_tf.datasets import Dataset, Windows, load_dataset, split_dataset
-from micronas_tf.errors import BoardError, BudgetError, DataError, RunError
+from micronas_tf.errors import BoardError, DataError, MicronasError, RunError
 from micronas_tf.pipeline import Quantisation, Result, Settings, run
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RunDirectory, read_json
@@ -134,7 +134,7 @@ class MicroNAS:
         files.claim()
         try:
             return _run(dataset, self.settings, directory, about, verbose=self.verbose)
-        except BudgetError:
+        except MicronasError:
             files.release()
             raise
 

@@ -234,3 +234,9 @@ def test_a_refusal_leaves_no_folder(invoke: Invoke, tmp_path: Path) -> None:
     result = invoke("search", "--extra-cells", "0", "--latency-ms", "0.05", "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("wrong", [("--board", "nope"), ("--latency-source", "none.csv")])
+def test_wrong_input_leaves_no_folder(invoke: Invoke, tmp_path: Path, wrong: tuple[str, str]) -> None:
+    assert_refused(invoke("search", *wrong, "--out", tmp_path / "out"), 2)
+    assert not (tmp_path / "out").exists()

@@ -16,7 +16,15 @@ from micronas_tf.search.figures import SpaceFigures
 from micronas_tf.search.program import Program, Terms, log_odds, score
 from micronas_tf.space import canonical, lower
 
-_TIME_LIMIT_S = 120.0
+_TIME_LIMIT_S = 30.0
+"""For one solution; what is best by then satisfies the budget, but may not be the most probable."""
+
+_PATIENCE_S = 600.0
+"""Where there is no solution by then: only a proof makes a refusal."""
+
+_LIMIT_REACHED = 1
+"""SciPy's status of a program that ran out of time."""
+
 _MOST_CUTS = 2000
 
 
@@ -157,6 +165,8 @@ class Projector:
         """Solve, cut the solution off, solve again."""
         for _ in range(_MOST_CUTS):
             result = program.solve(objective, _TIME_LIMIT_S)
+            if result.x is None and result.status == _LIMIT_REACHED:
+                result = program.solve(objective, _PATIENCE_S)
             if result.x is None:
                 return
             architecture = canonical(self.figures.space, program.architecture(result.x))
