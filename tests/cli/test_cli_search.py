@@ -291,7 +291,7 @@ def test_fine_tuning_after_a_resume_sees_the_same_batches(
     assert in_a_process("search", "--resume", run, "--quiet").returncode == 0
     one, other = (np.frombuffer(content, np.int8) for content in (flatbuffer, (run / "model.tflite").read_bytes()))
     assert one.shape == other.shape
-    # Equal to the bit on an idle machine; sums in another order may move a few weights to a neighbouring value.
+    # Sums in another order may move a few weights to a neighbouring value.
     assert np.mean(one != other) < 0.05
 
 
