@@ -10,7 +10,7 @@ import numpy as np
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.errors import SpaceError
-from micronas_tf.space.table import SearchSpace
+from micronas_tf.space.table import Literal, SearchSpace
 
 
 def check(space: SearchSpace, architecture: Mapping[str, int]) -> None:
@@ -22,15 +22,19 @@ def check(space: SearchSpace, architecture: Mapping[str, int]) -> None:
     for group in space.groups:
         if architecture[group.name] not in group.choices:
             raise SpaceError(f"{group.name} must be one of {group.choices}. Received: {architecture[group.name]}.")
-    for literals in space.forbidden:
-        if all(architecture[group] == value for group, value in literals):
-            switches = ", ".join(group for group, _ in literals)
-            raise SpaceError(f"A cell needs a branch or its identity: not all of {switches} can be off.")
+    if literals := _violated(space, architecture):
+        switches = ", ".join(group for group, _ in literals)
+        raise SpaceError(f"A cell needs a branch or its identity: not all of {switches} can be off.")
 
 
 def is_valid(space: SearchSpace, architecture: Mapping[str, int]) -> bool:
     """Whether no cell is left without any branch."""
-    return not any(all(architecture[group] == value for group, value in literals) for literals in space.forbidden)
+    return not _violated(space, architecture)
+
+
+def _violated(space: SearchSpace, architecture: Mapping[str, int]) -> tuple[Literal, ...]:
+    """The first forbidden conjunction that holds; empty if none does."""
+    return next((c for c in space.forbidden if all(architecture[group] == value for group, value in c)), ())
 
 
 def live_groups(space: SearchSpace, architecture: Mapping[str, int]) -> frozenset[str]:
