@@ -17,6 +17,7 @@ from micronas_tf.progress import Progress, silent
 from micronas_tf.search.checkpoint import CheckpointCallback, load_checkpoint
 from micronas_tf.search.figures import SpaceFigures
 from micronas_tf.search.history import HistoryCallback
+from micronas_tf.search.tensorboard import TensorBoardCallback
 from micronas_tf.supernet import ExpectedCosts, Limit, SuperNet
 from micronas_tf.training import ProgressCallback, training_batches
 
@@ -117,11 +118,7 @@ def search(
     per_epoch = recipe.steps_per_epoch(len(weight_windows.y), batch_size)
     _compile(supernet, figures, recipe, per_epoch)
     done = load_checkpoint(directory / "checkpoint.npz", supernet) if directory else 0
-    files = (
-        [HistoryCallback(directory / "history.csv"), CheckpointCallback(directory / "checkpoint.npz")]
-        if directory
-        else []
-    )
+    files = _files(directory) if directory else []
     parts = [
         training_batches(
             part,
@@ -150,6 +147,13 @@ def search(
         ],
     )
     return supernet
+
+
+def _files(directory: Path) -> list[keras.callbacks.Callback]:
+    """What a search writes while it runs. The checkpoint comes last: the other two are redone from it."""
+    history = HistoryCallback(directory / "history.csv")
+    board = TensorBoardCallback(directory / "tensorboard", history)
+    return [history, board, CheckpointCallback(directory / "checkpoint.npz")]
 
 
 def _compile(supernet: SuperNet, figures: SpaceFigures, recipe: SearchRecipe, per_epoch: int) -> None:
