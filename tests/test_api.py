@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 
 import micronas_tf
-from micronas_tf import api
+from micronas_tf import api, pareto
 from micronas_tf.boards import Budget
 from micronas_tf.datasets import Dataset
 from micronas_tf.errors import BoardError, DataError, MicronasError, RunError
-from micronas_tf.pipeline import Settings, run_record
+from micronas_tf.front import Pareto
+from micronas_tf.pipeline import Settings
 from micronas_tf.progress import silent
+from micronas_tf.record import run_record
 from micronas_tf.run_directory import RunDirectory, write_json
 from micronas_tf.search import SearchRecipe
 from micronas_tf.space import SpaceConfig
@@ -76,6 +79,9 @@ def test_arguments_become_settings() -> None:
         margin=0.1,
         extra_cells=0,
         saved_model=True,
+        time_budget="1h30m",
+        pareto="memory",
+        pareto_points=3,
     )
     assert search.settings == Settings(
         board="nicla_sense_me",
@@ -88,7 +94,16 @@ def test_arguments_become_settings() -> None:
         search=SearchRecipe(epochs=3, least_steps=0),
         training=TrainingRecipe(epochs=3, least_steps=0),
         saved_model=True,
+        time_budget_s=5400.0,
+        pareto=Pareto("memory", 3),
     )
+
+
+def test_a_time_budget_in_seconds_is_one() -> None:
+    assert api.MicroNAS(time_budget=90.5).settings.time_budget_s == 90.5
+    for budget in ("soon", 0, -1.0):
+        with pytest.raises(RunError, match="A time budget is"):
+            api.MicroNAS(time_budget=budget)
 
 
 def test_arrays_are_split_and_run(called: Called, tmp_path: Path) -> None:
@@ -197,6 +212,9 @@ def test_resume_takes_the_settings_and_the_data_of_the_run(called: Called, tmp_p
     assert called.settings == search.settings
     assert called.dataset.sha256 == first.sha256
     assert called.directory == folder.path
+    api.resume(folder.path, time_budget="10m", pareto="latency", pareto_points=2, verbose=False)
+    assert called.settings == replace(search.settings, time_budget_s=600.0, pareto=Pareto("latency", 2))
+    assert called.options["afterwards"] is pareto.explore
     np.savez(tmp_path / "mine.npz", x=X.astype("float32") + 1, y=np.arange(40) % 2)
     with pytest.raises(DataError, match="has changed since the run was started"):
         api.resume(folder.path, verbose=False)

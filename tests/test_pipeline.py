@@ -19,7 +19,10 @@ from micronas_tf.boards import Budget
 from micronas_tf.cost import flash_bytes
 from micronas_tf.datasets import Dataset, Standardisation, Windows
 from micronas_tf.errors import BoardError, BudgetError, CostError, RunError
-from micronas_tf.pipeline import Settings, make_plan, mean_error, promise_broken, run
+from micronas_tf.estimation import mean_error
+from micronas_tf.front import Pareto
+from micronas_tf.pipeline import Settings, make_plan, run
+from micronas_tf.promise import promise_broken
 from micronas_tf.quantize import Int8Report
 from micronas_tf.quantize.runtimes import Arena
 from micronas_tf.run_directory import RunDirectory, read_json
@@ -127,6 +130,11 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
 def test_settings_survive_json() -> None:
     settings = replace(SETTINGS, margin=0.05, seed=3, quantisation="ptq", saved_model=True)
     assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+    more = replace(settings, time_budget_s=600.0, pareto=Pareto("memory", 4))
+    assert Settings.from_json(json.loads(json.dumps(more.to_json()))) == more
+    # Runs of before there was such a thing.
+    former = {k: v for k, v in settings.to_json().items() if k not in ("time_budget_s", "pareto")}
+    assert Settings.from_json(former) == settings
 
 
 @pytest.mark.parametrize("change", [{"budget": None}, {"search": {"speed": 1}}, {"colour": "red"}, {"space": 3}])
@@ -142,8 +150,8 @@ def test_settings_of_another_version_are_refused(change: dict[str, Any]) -> None
 def test_the_margin_is_the_sources_mean_error_unless_given() -> None:
     plan = make_plan(DATA, SETTINGS)
     errors = [plan.source.cycles(op).rel_error for op in plan.figures.space.operators()]
-    assert mean_error(plan.figures, plan.source) == pytest.approx(sum(errors) / len(errors))
-    assert plan.projector.margin == mean_error(plan.figures, plan.source) > 0
+    assert mean_error(plan.figures.space, plan.source) == pytest.approx(sum(errors) / len(errors))
+    assert plan.projector.margin == mean_error(plan.figures.space, plan.source) > 0
     assert make_plan(DATA, replace(SETTINGS, margin=0.3)).projector.margin == 0.3
 
 

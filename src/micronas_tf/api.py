@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
@@ -15,11 +16,14 @@ from micronas_tf.console import KIB, ConsoleProgress
 from micronas_tf.cost import Runtime
 from micronas_tf.datasets import Dataset, Windows, load_dataset, split_dataset
 from micronas_tf.errors import BoardError, DataError, MicronasError, RunError
+from micronas_tf.front import Axis, Pareto
+from micronas_tf.pareto import explore
 from micronas_tf.pipeline import Quantisation, Result, Settings, run
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RunDirectory, read_json
 from micronas_tf.search import SearchRecipe
 from micronas_tf.space import SpaceConfig
+from micronas_tf.timing import parse_duration
 from micronas_tf.training import TrainingRecipe
 
 
@@ -44,6 +48,9 @@ class MicroNAS:
         margin: latency is kept below limit / (1 + margin); the source's mean error when None.
         extra_cells: stride-1 cells after each stride-2 cell; the space's default when None.
         saved_model: also write a SavedModel.
+        time_budget: the whole job's, a duration like `10m`, or seconds; None: no limit.
+        pareto: `latency` or `memory`: also train models along that cost, from the same search.
+        pareto_points: how many, the answer to the budget included.
         out: folder of the run; a new one in `runs/` when None.
         verbose: show progress on standard error.
     """
@@ -64,6 +71,9 @@ class MicroNAS:
         margin: float | None = None,
         extra_cells: int | None = None,
         saved_model: bool = False,
+        time_budget: str | float | None = None,
+        pareto: Axis | None = None,
+        pareto_points: int = 5,
         out: str | Path | None = None,
         verbose: bool = True,
     ) -> None:
@@ -80,9 +90,13 @@ class MicroNAS:
             search=SearchRecipe() if epochs is None else SearchRecipe(epochs=epochs, least_steps=0),
             training=TrainingRecipe() if epochs is None else TrainingRecipe(epochs=epochs, least_steps=0),
             saved_model=saved_model,
+            time_budget_s=_to_seconds(time_budget),
+            pareto=None if pareto is None else Pareto(pareto, pareto_points),
         )
         self.out = None if out is None else Path(out)
         self.verbose = verbose
+        self.started: float | None = None
+        """`time.monotonic()` when the job began, for a time budget that counts more than `fit`."""
 
     def fit(
         self,
@@ -133,14 +147,29 @@ class MicroNAS:
         files = RunDirectory(directory)
         files.claim()
         try:
-            return _run(dataset, self.settings, directory, about, verbose=self.verbose)
+            return _run(dataset, self.settings, directory, about, verbose=self.verbose, started=self.started)
         except MicronasError:
             files.release()
             raise
 
 
-def resume(directory: str | Path, *, verbose: bool = True) -> Result:
+def resume(
+    directory: str | Path,
+    *,
+    time_budget: str | float | None = None,
+    pareto: Axis | None = None,
+    pareto_points: int = 5,
+    verbose: bool = True,
+    started: float | None = None,
+) -> Result:
     """Go on with an interrupted run, with the settings and the data it was started with.
+
+    Args:
+        directory: of the run.
+        time_budget: another one for the whole job, what it has used counted; the run's own when None.
+        pareto, pareto_points: the trade-off to add to the run; the run's own, if any, when None.
+        verbose: show progress on standard error.
+        started: `time.monotonic()` when the job was resumed, where that was before this call.
 
     Raises:
         RunError: no run there.
@@ -154,19 +183,32 @@ def resume(directory: str | Path, *, verbose: bool = True) -> Result:
     if record["source"] == "arrays":
         raise DataError("A run on arrays cannot find its data again. Save them as .npz and search on that file.")
     settings = Settings.from_json(record["settings"])
+    if time_budget is not None:
+        settings = replace(settings, time_budget_s=_to_seconds(time_budget))
+    if pareto is not None:
+        settings = replace(settings, pareto=Pareto(pareto, pareto_points))
     about = {name: record[name] for name in ("source", "window", "hop", "test_fraction")}
     dataset = load_dataset(**about, seed=settings.seed)
     if dataset.sha256 != record["data"]["sha256"]:
         raise DataError(f"{about['source']} has changed since the run was started. Start a new run.")
-    return _run(dataset, settings, Path(directory), about, verbose=verbose)
+    return _run(dataset, settings, Path(directory), about, verbose=verbose, started=started)
 
 
-def _run(dataset: Dataset, settings: Settings, directory: Path, about: dict[str, Any], *, verbose: bool) -> Result:
+def _run(
+    dataset: Dataset,
+    settings: Settings,
+    directory: Path,
+    about: dict[str, Any],
+    *,
+    verbose: bool,
+    started: float | None,
+) -> Result:
+    options: dict[str, Any] = {"about": about, "started": started, "afterwards": explore if settings.pareto else None}
     try:
         if not verbose:
-            return run(dataset, settings, directory, about=about, progress=silent)
+            return run(dataset, settings, directory, **options, progress=silent)
         with ConsoleProgress(settings.budget) as progress:
-            return run(dataset, settings, directory, about=about, progress=progress)
+            return run(dataset, settings, directory, **options, progress=progress)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(f"Interrupted. Go on with: micronas-tf search --resume {directory}")
         raise
@@ -189,6 +231,10 @@ def _from_arrays(  # noqa: PLR0917
     both = Windows.of(x_both, y_both, **about)
     first = np.arange(len(both)) < len(np.asarray(x))
     return Dataset("arrays", both.subset(first), both.subset(~first))
+
+
+def _to_seconds(duration: str | float | None) -> float | None:
+    return parse_duration(duration) if isinstance(duration, str) else duration
 
 
 def _to_bytes(kilobytes: float | None) -> int | None:

@@ -122,8 +122,16 @@ def show_summary(metrics: Mapping[str, Any], directory: Path) -> None:
     bits = "bit-equal in TFLM and LiteRT" if found["bit_equal"] else "TFLM and LiteRT DIFFER"
     scores.add_row(f"int8 ({bits})", *(f"{metrics['int8'][name]:.2%}" for name in ("accuracy", "macro_f1")))
     console.print(scores)
+    if "time" in metrics:
+        console.print(_time(metrics["time"]), highlight=False)
     for name in ("model.keras", "model.tflite", "standardisation.json", "metrics.json"):
         console.print(str(directory / name), highlight=False)
+
+
+def _time(time: Mapping[str, Any]) -> str:
+    """How the time budget was spent, and what it cost."""
+    steps = ", ".join(f"{stage} {taken} of {recipe} steps" for stage, (taken, recipe) in time["steps"].items())
+    return f"time budget {_clock(time['budget_s'])}, used {_clock(time['used_s'])}: {steps or 'nothing was shortened'}"
 
 
 def _ms(value: float | None) -> str:
@@ -132,6 +140,23 @@ def _ms(value: float | None) -> str:
 
 def _bytes(value: int | None) -> str:
     return "–" if value is None else f"{value / KIB:.1f} KB"
+
+
+def show_front(front: Mapping[str, Any]) -> None:
+    """The table of `--pareto`: the trained models by their cost. On standard output."""
+    console = Console()
+    table = Table(title=f"{front['axis']} against accuracy")
+    for column in ("limit", "latency", "arena", "flash", "int8", "supernet", ""):
+        table.add_column(column, justify="right" if column else "left")
+    unit = _ms if front["axis"] == "latency" else _bytes
+    for point in front["points"]:
+        if not point["trained"]:
+            continue
+        marks = [mark for name, mark in (("chosen", "answer to the budget"), ("knee", "knee")) if point[name]]
+        costs = (_ms(point["latency_ms"]), _bytes(point["arena_bytes"]), _bytes(point["flash_bytes"]))
+        scores = (f"{point['int8_accuracy']:.2%}", f"{point['supernet_accuracy']:.2%}")
+        table.add_row(unit(point["limit"]), *costs, *scores, ", ".join(marks))
+    console.print(table)
 
 
 def show_estimate(figures: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from platformdirs import user_data_path
 
 from micronas_tf.boards import Board, load_board
@@ -24,6 +25,7 @@ from micronas_tf.cost import (
 )
 from micronas_tf.errors import CostError, ModelError
 from micronas_tf.ops import Network
+from micronas_tf.space import SearchSpace
 
 
 def user_tables() -> Path:
@@ -54,6 +56,11 @@ def latency_source(name: str, board: Board, runtime: Runtime = "tflm") -> Latenc
             f"{path} is of the runtime {table.runtime}. Received: --runtime {runtime}. Choose one of the two."
         )
     return table
+
+
+def mean_error(space: SearchSpace, source: LatencySource) -> float:
+    """Mean relative error of the source over the operators of the space."""
+    return float(np.mean([source.cycles(op).rel_error for op in space.operators()]))
 
 
 def fit_latency(

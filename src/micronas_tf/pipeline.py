@@ -6,31 +6,43 @@ goes on where it stopped.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 import numpy as np
-from tensorflow.errors import OpError
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import DEFAULT_BOARD, Board, Budget, load_board
 from micronas_tf.cost import LatencySource, NetworkCosts, Runtime, network_costs
 from micronas_tf.datasets import Dataset, Standardisation, split
-from micronas_tf.errors import BudgetError, RunError
-from micronas_tf.estimation import latency_source
-from micronas_tf.files import clear_temporaries, replacing, unwritable, write_atomically
-from micronas_tf.models import build_model
+from micronas_tf.errors import RunError
+from micronas_tf.estimation import latency_source, mean_error
+from micronas_tf.files import clear_temporaries, write_atomically
+from micronas_tf.front import Pareto
+from micronas_tf.models import build_model, export_saved_model, load_model, save_model
 from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
-from micronas_tf.quantize import Int8Report, QatRecipe, quantise_ptq, quantise_qat, train_qat, verify
-from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, read_json, write_json
-from micronas_tf.search import Candidate, Projector, Ranked, SearchRecipe, SpaceFigures, rank, search, tabulate_figures
+from micronas_tf.promise import verification
+from micronas_tf.quantize import FINE_TUNING, QatRecipe, quantise_ptq, quantise_qat, train_qat, verify
+from micronas_tf.record import RunRecord, run_record
+from micronas_tf.run_directory import RunDirectory, read_json, write_json
+from micronas_tf.search import (
+    STATISTICS_BATCHES,
+    Candidate,
+    Projector,
+    Ranked,
+    SearchRecipe,
+    SpaceFigures,
+    rank,
+    search,
+    tabulate_figures,
+)
 from micronas_tf.space import SpaceConfig, build_space, lower
+from micronas_tf.time_budget import TimeBudget
+from micronas_tf.timing import Pace, Stopwatch
 from micronas_tf.training import TrainingRecipe, float_scores, network_input, train, training_batches
 
 Quantisation: TypeAlias = Literal["qat", "qat-scratch", "ptq"]
@@ -58,6 +70,8 @@ class Settings:
         search: recipe of the search.
         training: recipe of the plain model.
         saved_model: also write a SavedModel.
+        time_budget_s: of the whole job, all its resumes together; None: no limit.
+        pareto: the cost to show the trade-off of; None: only the one answer.
     """
 
     board: str = DEFAULT_BOARD
@@ -71,10 +85,15 @@ class Settings:
     search: SearchRecipe = field(default_factory=SearchRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     saved_model: bool = False
+    time_budget_s: float | None = None
+    pareto: Pareto | None = None
 
     def __post_init__(self) -> None:
         if self.quantisation not in get_args(Quantisation):
             raise RunError(f"Quantisation is one of {get_args(Quantisation)}. Received: {self.quantisation!r}.")
+
+        if self.time_budget_s is not None and not self.time_budget_s > 0:
+            raise RunError(f"A time budget is more than 0 seconds. Received: {self.time_budget_s}.")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -88,6 +107,7 @@ class Settings:
                 "space": SpaceConfig.from_json(data["space"]),
                 "search": SearchRecipe(**data["search"]),
                 "training": TrainingRecipe(**data["training"]),
+                "pareto": Pareto(**data["pareto"]) if data.get("pareto") else None,
             }
             return cls(**{**data, **parts})
         except (KeyError, TypeError) as error:
@@ -122,6 +142,12 @@ class Result:
     def within_budget(self) -> bool:
         return bool(self.metrics["within_budget"])
 
+    @property
+    def pareto(self) -> dict[str, Any] | None:
+        """The trade-off, if one was asked for: the content of `pareto.json`."""
+        path = RunDirectory(self.directory).pareto
+        return read_json(path) if path.exists() else None
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -137,6 +163,23 @@ class Plan:
     def costs(self, network: Network) -> NetworkCosts:
         return network_costs(network, self.source, self.board)
 
+    def steps(self) -> dict[str, int]:
+        """Batches of the stages in full."""
+        settings, windows = self.settings, len(self.dataset.train)
+        training = settings.training.steps(windows)
+        quantising = {"ptq": 0, "qat": FINE_TUNING.steps, "qat-scratch": training}
+        return {
+            "ranking": settings.search.candidates * STATISTICS_BATCHES,
+            "training": training,
+            "quantising": quantising[settings.quantisation],
+            "verifying": len(self.dataset.test) // settings.training.batch_size_for(windows),
+        }
+
+    @property
+    def models(self) -> int:
+        """How many are trained at most."""
+        return self.settings.pareto.points if self.settings.pareto else 1
+
 
 def make_plan(dataset: Dataset, settings: Settings) -> Plan:
     """Look up the board and its latency source, build the space, and refuse an impossible budget.
@@ -150,19 +193,21 @@ def make_plan(dataset: Dataset, settings: Settings) -> Plan:
     train_part = dataset.train
     space = build_space(train_part.window, train_part.sensors, train_part.n_classes, settings.space)
     figures = tabulate_figures(space, board, settings.budget, source)
-    margin = mean_error(figures, source) if settings.margin is None else settings.margin
+    margin = mean_error(space, source) if settings.margin is None else settings.margin
     projector = Projector(figures, lambda network: network_costs(network, source, board), margin)
     projector.check()
     return Plan(dataset, settings, board, source, figures, projector)
 
 
-def mean_error(figures: SpaceFigures, source: LatencySource) -> float:
-    """Mean relative error of the source over the operators of the space."""
-    return float(np.mean([source.cycles(op).rel_error for op in figures.space.operators()]))
-
-
 def run(
-    dataset: Dataset, settings: Settings, directory: Path, *, about: Mapping[str, Any], progress: Progress = silent
+    dataset: Dataset,
+    settings: Settings,
+    directory: Path,
+    *,
+    about: Mapping[str, Any],
+    progress: Progress = silent,
+    started: float | None = None,
+    afterwards: Callable[[Plan, Result, Stopwatch], None] | None = None,
 ) -> Result:
     """Search, train, quantise and verify; or go on with what `directory` holds.
 
@@ -172,44 +217,35 @@ def run(
         directory: of the run; `RunDirectory.claim` has made it.
         about: what to remember of the command, for `resume`.
         progress: hears of the stages `search`, `projecting`, `ranking`, `training`, `quantising`, `verifying`.
+        started: `time.monotonic()` when the job began, where that was before this call.
+        afterwards: what else belongs to the run, when its answer is there.
     """
     files = RunDirectory(directory)
     plan = make_plan(dataset, settings)
     clear_temporaries(directory)
-    record = run_record(dataset, settings, about)
-    write_json(files.run, {**record, "status": "running"})
+    record = RunRecord(files.run, run_record(dataset, settings, about))
+    progress = watch = Stopwatch(progress, record.seconds, record.keep_seconds, started=started)
+    time = TimeBudget(settings.time_budget_s, watch, record, plan.steps(), models=plan.models)
     standardisation = Standardisation.fit(dataset.train)
     write_json(files.standardisation, standardisation.to_json())
-    candidate = find_architecture(plan, files, standardisation, progress)
-    model = train_model(plan, files, candidate.network, standardisation, progress)
-    flatbuffer = quantise(plan, files, candidate.network, model, standardisation, progress)
+    candidate = find_architecture(plan, files, standardisation, progress, time.pace("search"))
+    network = candidate.network
+    model = train_model(plan, files, network, standardisation, progress, time.pace("training"))
+    flatbuffer = quantise(plan, files, network, model, standardisation, progress, time.pace("quantising"))
     metrics = evaluate(plan, candidate, model, flatbuffer, standardisation, progress)
+    if time.limit_s is not None:
+        metrics["time"] = time.to_json()
     write_json(files.metrics, metrics)
-    write_json(files.run, {**record, "status": "done"})
-    return Result(model, candidate.architecture, candidate.network, flatbuffer, standardisation, metrics, directory)
-
-
-def run_record(dataset: Dataset, settings: Settings, about: Mapping[str, Any]) -> dict[str, Any]:
-    packages = (
-        "micronas-tf",
-        "tensorflow",
-        "keras",
-        "tf_keras",
-        "tensorflow-model-optimization",
-        "numpy",
-        "tflite-micro",
-    )
-    return {
-        "schema": RUN_SCHEMA,
-        **about,
-        "settings": settings.to_json(),
-        "data": {"name": dataset.name, "sha256": dataset.sha256, "classes": list(dataset.train.class_names)},
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
-    }
+    result = Result(model, candidate.architecture, network, flatbuffer, standardisation, metrics, directory)
+    if afterwards is not None:
+        afterwards(plan, result, watch)
+    record.keep_seconds(watch.seconds)
+    record.finish()
+    return result
 
 
 def find_architecture(
-    plan: Plan, files: RunDirectory, standardisation: Standardisation, progress: Progress
+    plan: Plan, files: RunDirectory, standardisation: Standardisation, progress: Progress, pace: Pace | None = None
 ) -> Candidate:
     """Search, project what was found onto the budget, and take the best of the most probable.
 
@@ -232,6 +268,7 @@ def find_architecture(
         seed=settings.seed,
         directory=files.search,
         progress=progress,
+        pace=pace,
     )
     probabilities = supernet.probabilities()
     write_json(files.probabilities, probabilities)
@@ -254,42 +291,32 @@ def _describe(ranked: Ranked) -> dict[str, Any]:
     }
 
 
-def train_model(
-    plan: Plan, files: RunDirectory, network: Network, standardisation: Standardisation, progress: Progress
+def train_model(  # noqa: PLR0917
+    plan: Plan,
+    files: RunDirectory,
+    network: Network,
+    standardisation: Standardisation,
+    progress: Progress,
+    pace: Pace | None = None,
 ) -> keras.Model:
     """Train the plain model from scratch on the whole train part."""
     settings = plan.settings
     if files.model.exists():
-        model = _load_model(files.model)
-        _export(model, files, settings)
+        model = load_model(files.model)
+        if settings.saved_model:
+            export_saved_model(model, files.saved_model)
         return model
     keras.utils.set_random_seed(settings.seed)
     model = build_model(network, dropout=settings.training.dropout)
-    train(model, plan.dataset.train, standardisation, settings.training, seed=settings.seed, progress=progress)
+    windows, seed = plan.dataset.train, settings.seed
+    train(model, windows, standardisation, settings.training, seed=seed, progress=progress, pace=pace)
     # A copy that was never compiled: without the optimiser's state, and without its schedule to load.
     plain = build_model(network, dropout=settings.training.dropout)
     plain.set_weights(model.get_weights())
-    with replacing(files.model) as temporary:
-        plain.save(temporary)
-    _export(plain, files, settings)
+    save_model(plain, files.model)
+    if settings.saved_model:
+        export_saved_model(plain, files.saved_model)
     return plain
-
-
-def _load_model(path: Path) -> keras.Model:
-    try:
-        return keras.models.load_model(path)
-    except Exception as error:  # Keras raises ValueError, OSError, BadZipFile and more for a damaged file
-        raise RunError(f"{path} is damaged: {error}. Delete it and resume: the model is trained again.") from error
-
-
-def _export(model: keras.Model, files: RunDirectory, settings: Settings) -> None:
-    if not settings.saved_model or files.saved_model.exists():
-        return
-    with replacing(files.saved_model) as temporary:
-        try:
-            model.export(temporary, format="tf_saved_model", verbose=False)
-        except OpError as error:  # TensorFlow's own file system does not raise OSError
-            raise unwritable(files.saved_model, error) from error
 
 
 def quantise(  # noqa: PLR0917
@@ -299,6 +326,7 @@ def quantise(  # noqa: PLR0917
     model: keras.Model,
     standardisation: Standardisation,
     progress: Progress,
+    pace: Pace | None = None,
 ) -> bytes:
     """The int8 flatbuffer, by the chosen way."""
     if files.flatbuffer.exists():
@@ -318,7 +346,9 @@ def quantise(  # noqa: PLR0917
     )
     ways: dict[str, Callable[[], bytes]] = {
         "ptq": lambda: quantise_ptq(network, model, calibration),
-        "qat": lambda: quantise_qat(network, model, batches, calibration, seed=settings.seed, progress=progress),
+        "qat": lambda: quantise_qat(
+            network, model, batches, calibration, seed=settings.seed, progress=progress, pace=pace
+        ),
         "qat-scratch": lambda: train_qat(
             network,
             batches,
@@ -326,6 +356,7 @@ def quantise(  # noqa: PLR0917
             recipe=QatRecipe(recipe.steps(len(windows)), recipe.peak_learning_rate, recipe.warmup),
             seed=settings.seed,
             progress=progress,
+            pace=pace,
         ),
     }
     flatbuffer = ways[settings.quantisation]()
@@ -363,31 +394,3 @@ def evaluate(  # noqa: PLR0917
         "verified": report.bit_equal and report.head_as_planned,
         "verification": verification(report),
     }
-
-
-def verification(report: Int8Report) -> dict[str, Any]:
-    """What TFLM itself said, for `metrics.json`."""
-    return {
-        "windows": len(report.scores),
-        "bit_equal": report.bit_equal,
-        "first_difference": report.first_difference,
-        "arena_head_bytes": report.arena.head_bytes,
-        "planned_head_bytes": report.planned_head_bytes,
-        "operators": sorted(set(report.operators)),
-    }
-
-
-def promise_broken(metrics: Mapping[str, Any]) -> BudgetError | None:
-    """Why a finished run does not keep its promise; None if it does."""
-    if metrics["excess"]:
-        what = "; ".join(f"{name} {value:,.2f} > {limit:,}" for name, (value, limit) in metrics["excess"].items())
-        return BudgetError(
-            f"The model exceeds the budget: {what}. The files are kept; raise the limit and search again."
-        )
-    if not metrics["verified"]:
-        found = metrics["verification"]
-        return BudgetError(
-            f"Verification failed: bit-equal {found['bit_equal']} ({found['first_difference']}), arena head "
-            f"{found['arena_head_bytes']} B against {found['planned_head_bytes']} B planned. Please report this."
-        )
-    return None

@@ -70,6 +70,11 @@ class RunDirectory:
     def metrics(self) -> Path:
         return self.path / "metrics.json"
 
+    @property
+    def pareto(self) -> Path:
+        """Many budgets: what was found at each."""
+        return self.path / "pareto.json"
+
     def claim(self) -> None:
         """Make the folder for a new run.
 

@@ -52,5 +52,7 @@ def test_help_of_search_names_every_option_of_issue_2() -> None:
     text = probe("search", "--help")
     for option in ("--latency-ms", "--memory-kb", "--flash-kb", "--memory-figure", "--epochs", "--seed", "--out"):
         assert option in text
+    for option in ("--time-budget", "--pareto", "--pareto-points"):
+        assert option in text
     for option in ("--quiet", "--resume", "--board", "--quantize", "--saved-model", "--margin", "--latency-source"):
         assert option in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from micronas_tf.cli.options import data_options, json_option, runtime_option
 from micronas_tf.errors import RunError
 from micronas_tf.quiet import captured_output
 
-WITH_RESUME = frozenset({"resume", "quiet", "as_json"})
-"""Options that do not change what a run is."""
+WITH_RESUME = frozenset({"resume", "quiet", "as_json", "time_budget", "pareto", "pareto_points"})
+"""Options that a run can be given when it is resumed."""
 
 POSITIVE = click.FloatRange(min=0, min_open=True)
 
@@ -58,6 +59,23 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option("--extra-cells", type=click.IntRange(min=0), help="Stride-1 cells per Sensor-Fusion block.  [default: 2]")
 @click.option("--saved-model", is_flag=True, help="Also write a SavedModel, for serving or tf_keras.")
 @click.option(
+    "--time-budget",
+    metavar="DURATION",
+    help="90s, 10m, 1h30m: the whole job ends by then, with fewer steps if need be.",
+)
+@click.option(
+    "--pareto",
+    type=click.Choice(["latency", "memory"]),
+    help="Also train models along this cost, from the least to the limit, from the same search.",
+)
+@click.option(
+    "--pareto-points",
+    type=click.IntRange(min=2),
+    default=5,
+    show_default=True,
+    help="Models of --pareto at most, the answer to the budget included.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/<data>-<board>-<time>]"
 )
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
@@ -65,7 +83,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @json_option
 @click.pass_context
 def search(
-    context: click.Context, source: str | None, resume: Path | None, quiet: bool, as_json: bool, **options: Any
+    context: click.Context, /, source: str | None, resume: Path | None, quiet: bool, as_json: bool, **options: Any
 ) -> None:
     """Find, train, quantise and verify the most accurate model for SOURCE that fits the budget.
 
@@ -78,21 +96,29 @@ def search(
     \b
     Exit codes: 0 within budget, 1 the promise does not hold, 2 wrong input.
     """
+    started = time.monotonic()
     if resume:
         _refuse_settings(context)
     with captured_output():  # TensorFlow's libraries announce themselves, whatever the log level
-        from micronas_tf import api, console, pipeline  # noqa: PLC0415 - imports TensorFlow
+        from micronas_tf import api, console, promise  # noqa: PLC0415 - imports TensorFlow
 
     verbose = not quiet and not as_json
     try:
-        result = api.resume(resume, verbose=verbose) if resume else _start(source, options, verbose=verbose)
+        if resume:
+            later = {name: options[name] for name in ("time_budget", "pareto", "pareto_points")}
+            result = api.resume(resume, **later, verbose=verbose, started=started)
+        else:
+            result = _start(source, options, verbose=verbose, started=started)
     except KeyboardInterrupt as interrupt:
         raise RunError(" ".join(getattr(interrupt, "__notes__", ["Interrupted before the run began."]))) from None
     if as_json:
-        click.echo(json.dumps({"directory": str(result.directory), **result.metrics}, indent=2))
+        front = {"pareto": result.pareto} if result.pareto else {}
+        click.echo(json.dumps({"directory": str(result.directory), **result.metrics, **front}, indent=2))
     elif not quiet:
         console.show_summary(result.metrics, result.directory)
-    if (broken := pipeline.promise_broken(result.metrics)) is not None:
+        if result.pareto:
+            console.show_front(result.pareto)
+    if (broken := promise.promise_broken(result.metrics)) is not None:
         raise broken
     sys.exit(0)
 
@@ -116,8 +142,10 @@ def _refuse_settings(context: click.Context) -> None:
         )
 
 
-def _start(source: str | None, options: dict[str, Any], *, verbose: bool) -> Any:
+def _start(source: str | None, options: dict[str, Any], *, verbose: bool, started: float) -> Any:
     from micronas_tf import api  # noqa: PLC0415 - imports TensorFlow
 
     data = {name: options.pop(name) for name in ("window", "hop", "test_fraction")}
-    return api.MicroNAS(**options, verbose=verbose).fit(source, **data)
+    search = api.MicroNAS(**options, verbose=verbose)
+    search.started = started
+    return search.fit(source, **data)

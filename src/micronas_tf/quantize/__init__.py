@@ -2,6 +2,6 @@
 
 from micronas_tf.quantize.evaluate import Int8Report, verify
 from micronas_tf.quantize.ptq import quantise_ptq
-from micronas_tf.quantize.qat import QatRecipe, quantise_qat, train_qat
+from micronas_tf.quantize.qat import FINE_TUNING, QatRecipe, quantise_qat, train_qat
 
-__all__ = ["Int8Report", "QatRecipe", "quantise_ptq", "quantise_qat", "train_qat", "verify"]
+__all__ = ["FINE_TUNING", "Int8Report", "QatRecipe", "quantise_ptq", "quantise_qat", "train_qat", "verify"]

@@ -21,6 +21,8 @@ from micronas_tf.errors import ModelError
 from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
 from micronas_tf.quantize.convert import to_flatbuffer, twin_of
+from micronas_tf.quantize.paced import AtPosition, pace_callback
+from micronas_tf.timing import Pace
 
 _CALIBRATION_BATCH: Final = 256
 _LEAST_RANGE: Final = 1e-6
@@ -59,6 +61,7 @@ def quantise_qat(
     recipe: QatRecipe = FINE_TUNING,
     seed: int = 0,
     progress: Progress = silent,
+    pace: Pace | None = None,
 ) -> bytes:
     """Fine-tune a trained Keras 3 model under fake quantisation and convert it.
 
@@ -70,6 +73,7 @@ def quantise_qat(
         recipe: steps and learning rate.
         seed: of every random draw that TensorFlow makes here.
         progress: hears of every step of the stage `quantising`.
+        pace: where the time is limited.
 
     Returns:
         The int8 flatbuffer, in the order of the network.
@@ -80,7 +84,7 @@ def quantise_qat(
     twin = twin_of(network, model)
     quantised = tfmot.quantization.keras.quantize_model(twin)
     calibrate(quantised, twin, calibration)
-    _train(quantised, batches, recipe, seed, progress)
+    _train(quantised, batches, recipe, seed, progress, pace)
     return to_flatbuffer(network, quantised)
 
 
@@ -92,6 +96,7 @@ def train_qat(
     recipe: QatRecipe,
     seed: int = 0,
     progress: Progress = silent,
+    pace: Pace | None = None,
 ) -> bytes:
     """Train a network from fresh weights under fake quantisation, as King et al. do, and convert it.
 
@@ -103,7 +108,7 @@ def train_qat(
     quantised = tfmot.quantization.keras.quantize_model(twin)
     # A fresh BatchNormalization normalises in training mode only, and training is what the ranges are for.
     calibrate(quantised, twin, calibration, training=True)
-    _train(quantised, batches, recipe, seed, progress)
+    _train(quantised, batches, recipe, seed, progress, pace)
     return to_flatbuffer(network, quantised)
 
 
@@ -164,7 +169,9 @@ def _variables(layer: Any) -> dict[str, Any]:
     return {weight.name.split("/")[-1].split(":")[0]: weight for weight in layer.weights}
 
 
-def _train(quantised: Any, batches: tf.data.Dataset, recipe: QatRecipe, seed: int, progress: Progress) -> None:
+def _train(  # noqa: PLR0917
+    quantised: Any, batches: tf.data.Dataset, recipe: QatRecipe, seed: int, progress: Progress, pace: Pace | None
+) -> None:
     if not recipe.steps:
         return
     tf_keras.utils.set_random_seed(seed)
@@ -175,12 +182,20 @@ def _train(quantised: Any, batches: tf.data.Dataset, recipe: QatRecipe, seed: in
         warmup_target=recipe.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
+    paced = []
+    if pace:
+        position = tf.Variable(0.0, trainable=False)
+        rate = AtPosition(rate, position)
+        pace.begin(recipe.steps)
+        paced = [pace_callback(pace, position, quantised)]
     quantised.compile(tf_keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     show = tf_keras.callbacks.LambdaCallback(
-        on_batch_end=lambda batch, logs: progress("quantising", batch + 1, recipe.steps, _figures(logs))
+        on_batch_end=lambda batch, logs: progress(
+            "quantising", batch + 1, pace.total if pace else recipe.steps, _figures(logs)
+        )
     )
     progress("quantising", 0, recipe.steps, {})
-    quantised.fit(batches.repeat(), epochs=1, steps_per_epoch=recipe.steps, verbose=0, callbacks=[show])
+    quantised.fit(batches.repeat(), epochs=1, steps_per_epoch=recipe.steps, verbose=0, callbacks=[*paced, show])
 
 
 def _figures(logs: dict[str, Any] | None) -> dict[str, float]:

@@ -1,11 +1,12 @@
 """Finding an architecture: differentiable search, projection onto the budget, checkpoints."""
 
-from micronas_tf.search.dnas import SearchRecipe, expected_costs, search
+from micronas_tf.search.dnas import SearchRecipe, expected_costs, load_supernet, search
 from micronas_tf.search.figures import SpaceFigures, tabulate_figures
 from micronas_tf.search.project import Candidate, Least, Projector
-from micronas_tf.search.rank import Ranked, rank
+from micronas_tf.search.rank import STATISTICS_BATCHES, Ranked, rank
 
 __all__ = [
+    "STATISTICS_BATCHES",
     "Candidate",
     "Least",
     "Projector",
@@ -13,6 +14,7 @@ __all__ = [
     "SearchRecipe",
     "SpaceFigures",
     "expected_costs",
+    "load_supernet",
     "rank",
     "search",
     "tabulate_figures",

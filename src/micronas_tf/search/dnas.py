@@ -12,14 +12,16 @@ import tensorflow as tf
 
 from micronas_tf.boards import Budget
 from micronas_tf.datasets import Standardisation, Windows
-from micronas_tf.errors import SpaceError
+from micronas_tf.errors import RunError, SpaceError
 from micronas_tf.progress import Progress, silent
 from micronas_tf.search.checkpoint import CheckpointCallback, load_checkpoint
 from micronas_tf.search.figures import SpaceFigures
 from micronas_tf.search.history import HistoryCallback
+from micronas_tf.search.paced import search_pace
 from micronas_tf.search.tensorboard import TensorBoardCallback
 from micronas_tf.supernet import ExpectedCosts, Limit, SuperNet
-from micronas_tf.training import ProgressCallback, training_batches
+from micronas_tf.timing import Pace
+from micronas_tf.training import AtPosition, ProgressCallback, training_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def search(
     directory: Path | None = None,
     progress: Progress = silent,
     callbacks: Sequence[Any] = (),
+    pace: Pace | None = None,
 ) -> SuperNet:
     """Train a supernet; its `probabilities()` are what the search found.
 
@@ -111,12 +114,15 @@ def search(
         directory: for checkpoint and history; a search that finds its checkpoint there goes on from it.
         progress: told every step.
         callbacks: further Keras callbacks.
+        pace: where the time is limited: the search takes as many of the recipe's steps as it allows.
     """
     keras.utils.set_random_seed(seed)
     supernet = SuperNet.of(figures.space, seed=seed)
     batch_size = min(recipe.batch_size, len(weight_windows.y), len(alpha_windows.y))
     per_epoch = recipe.steps_per_epoch(len(weight_windows.y), batch_size)
-    _compile(supernet, figures, recipe, per_epoch)
+    total = per_epoch * recipe.epochs
+    position = tf.Variable(0.0, trainable=False) if pace else None
+    _compile(supernet, figures, recipe, total, position)
     done = load_checkpoint(directory / "checkpoint.npz", supernet) if directory else 0
     files = _files(directory) if directory else []
     parts = [
@@ -131,21 +137,42 @@ def search(
         for offset, part in enumerate((weight_windows, alpha_windows))
     ]
     shown = {"latency_ms": "latency_ms", "memory_bytes": "memory_bytes", "accuracy": "accuracy"}
-    total = per_epoch * recipe.epochs
+    show = ProgressCallback(progress, "search", total, shown, done=done * per_epoch)
+    paced = []
+    if pace and position is not None:
+        pace.begin(total, done * per_epoch)
+        warmup = int(recipe.warmup * recipe.epochs) * per_epoch
+        paced = [search_pace(supernet, pace, position, show, warmup=warmup, cooling=recipe.cooling * total)]
     supernet.fit(
         tf.data.Dataset.zip(tuple(parts)),
-        initial_epoch=done,
+        initial_epoch=recipe.epochs if pace and pace.finished else done,
         epochs=recipe.epochs,
         steps_per_epoch=per_epoch,
         verbose=0,
         shuffle=False,
         callbacks=[
             _WarmUp(int(recipe.warmup * recipe.epochs)),
+            *paced,
             *files,
-            ProgressCallback(progress, "search", total, shown, done=done * per_epoch),
+            show,
             *callbacks,
         ],
     )
+    return supernet
+
+
+def load_supernet(figures: SpaceFigures, recipe: SearchRecipe, directory: Path, *, seed: int) -> SuperNet:
+    """The supernet of a search, as its last checkpoint in `directory` has it.
+
+    Raises:
+        RunError: there is no checkpoint, or it is damaged.
+    """
+    path = directory / "checkpoint.npz"
+    if not path.exists():
+        raise RunError(f"{path} is missing: the search cannot be used again. Start a new run.")
+    supernet = SuperNet.of(figures.space, seed=seed)
+    _compile(supernet, figures, recipe, 1, None)
+    load_checkpoint(path, supernet)
     return supernet
 
 
@@ -156,16 +183,22 @@ def _files(directory: Path) -> list[keras.callbacks.Callback]:
     return [history, board, CheckpointCallback(directory / "checkpoint.npz")]
 
 
-def _compile(supernet: SuperNet, figures: SpaceFigures, recipe: SearchRecipe, per_epoch: int) -> None:
-    steps = per_epoch * recipe.epochs
-    schedule = keras.optimizers.schedules.CosineDecay
+def _compile(
+    supernet: SuperNet, figures: SpaceFigures, recipe: SearchRecipe, steps: int, position: tf.Variable | None
+) -> None:
+    """With a `position`, what depends on the step is read or set there (`search_pace`)."""
+
+    def schedule(rate: float, steps: int, **options: float) -> Any:
+        cosine = keras.optimizers.schedules.CosineDecay(rate, steps, **options)
+        return cosine if position is None else AtPosition(cosine, position)
+
     final = recipe.alpha_final_learning_rate / recipe.alpha_learning_rate
     supernet.compile(
         keras.optimizers.Adam(schedule(recipe.weight_learning_rate, steps), global_clipnorm=recipe.clip_norm),
         alpha_optimizer=keras.optimizers.SGD(schedule(recipe.alpha_learning_rate, steps, alpha=final)),
         costs=expected_costs(figures),
         limits=recipe.limits(figures.budget),
-        temperature_decay=recipe.temperature_floor ** (1.0 / (recipe.cooling * steps)),
+        temperature_decay=recipe.temperature_floor ** (1.0 / (recipe.cooling * steps)) if position is None else 1.0,
         temperature_floor=recipe.temperature_floor,
     )
 

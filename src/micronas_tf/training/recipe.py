@@ -8,13 +8,16 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from sklearn.metrics import accuracy_score, f1_score
 
 from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.errors import DataError
 from micronas_tf.progress import Progress, silent
+from micronas_tf.timing import Pace
 from micronas_tf.training.batches import training_batches
 from micronas_tf.training.callbacks import ProgressCallback
+from micronas_tf.training.paced import AtPosition, PaceCallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,11 @@ def train(
     seed: int,
     progress: Progress = silent,
     callbacks: Sequence[Any] = (),
+    pace: Pace | None = None,
 ) -> dict[str, list[float]]:
     """Train a plain Keras model in place; the last step's weights stay.
+
+    With a `pace` the training takes as many of the recipe's steps as its time allows.
 
     Returns:
         Loss and accuracy by epoch (an epoch here is a thirtieth of the steps).
@@ -77,7 +83,8 @@ def train(
     steps = recipe.steps(samples)
     epochs = min(30, steps)
     per_epoch = -(-steps // epochs)
-    compile_for_training(model, recipe, per_epoch * epochs)
+    position = tf.Variable(0.0, trainable=False) if pace else None
+    compile_for_training(model, recipe, per_epoch * epochs, position)
     keras.utils.set_random_seed(seed)
     batches = training_batches(
         windows,
@@ -87,19 +94,27 @@ def train(
         seed=seed,
     )
     show = ProgressCallback(progress, "training", per_epoch * epochs, {"accuracy": "accuracy"})
+    paced = []
+    if pace and position is not None:
+        pace.begin(per_epoch * epochs)
+        paced = [PaceCallback(pace, position, show)]
+    callbacks = [*paced, show, *callbacks]
     history = model.fit(
-        batches, epochs=epochs, steps_per_epoch=per_epoch, verbose=0, shuffle=False, callbacks=[show, *callbacks]
+        batches, epochs=epochs, steps_per_epoch=per_epoch, verbose=0, shuffle=False, callbacks=callbacks
     )
     return {name: [float(value) for value in values] for name, values in history.history.items()}
 
 
-def compile_for_training(model: Any, recipe: TrainingRecipe, steps: int) -> None:
-    schedule = keras.optimizers.schedules.CosineDecay(
+def compile_for_training(model: Any, recipe: TrainingRecipe, steps: int, position: tf.Variable | None = None) -> None:
+    """Adam with the recipe's schedule over `steps`, read at `position` where there is one."""
+    schedule: Any = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
         decay_steps=max(1, steps - int(recipe.warmup * steps)),
         warmup_target=recipe.peak_learning_rate,
         warmup_steps=int(recipe.warmup * steps),
     )
+    if position is not None:
+        schedule = AtPosition(schedule, position)
     model.compile(
         keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
     )

@@ -1,0 +1,215 @@
+"""Many answers from one search: the trade-off between one cost and accuracy.
+
+One supernet serves many budgets. Its probabilities are projected onto a ladder of limits, what comes out is ranked
+by the supernet's accuracy, and the networks that nothing beats are trained, each in a run of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf
+from typing import Any, Final
+
+from micronas_tf.architecture import Architecture
+from micronas_tf.boards import Budget
+from micronas_tf.datasets import split
+from micronas_tf.errors import BudgetError
+from micronas_tf.front import Axis, knee, ladder, non_dominated, spread
+from micronas_tf.pipeline import ALPHA_FRACTION, Plan, Result, run
+from micronas_tf.progress import Progress
+from micronas_tf.run_directory import RunDirectory, read_json, write_json
+from micronas_tf.search import Candidate, Projector, load_supernet, rank
+from micronas_tf.space import largest, lower
+from micronas_tf.timing import Stopwatch
+
+SCHEMA: Final = 1
+
+_CANDIDATES: Final = 2
+"""Architectures that are compared at each limit."""
+
+_RUNGS: Final = 2
+"""Limits for each model that is trained."""
+
+_LEAST_RUNGS: Final = 3
+
+_SHARE: Final = 0.6
+"""Of the search's seconds: after these the ladder ends, once it has its two ends and their middle."""
+
+_LEAST_SHARE: Final = 0.5
+"""Of what the run's own model took: a point that has less time is not trained."""
+
+
+def explore(plan: Plan, result: Result, watch: Stopwatch) -> None:
+    """Find, train and evaluate the points of the front beside a run's answer; goes on where it was interrupted.
+
+    `pareto.json` is written after the ranking and after every point.
+    """
+    files, asked = RunDirectory(result.directory), plan.settings.pareto
+    assert asked is not None
+    request = {"axis": asked.axis, "asked": asked.points}
+    front = read_json(files.pareto) if files.pareto.exists() else {}
+    if {name: front.get(name) for name in request} != request:
+        points = _ranked(plan, result, files, watch)
+        front = {"schema": SCHEMA, **request, "points": points}
+        _choose(plan, points, asked.points)
+    _update(plan, front, files, result)
+    waiting = [point for point in front["points"] if point["folder"] and not point["trained"]]
+    for number, point in enumerate(waiting):
+        budget_s = _seconds_for(plan, watch, len(waiting) - number)
+        if budget_s is not None and budget_s <= 0:
+            return
+        _train(plan, point, files, budget_s, _numbered(watch, number + 1, len(waiting)))
+        _update(plan, front, files, result)
+
+
+def _ranked(plan: Plan, result: Result, files: RunDirectory, watch: Stopwatch) -> list[dict[str, Any]]:
+    """What the ladder gives and the run's own answer, with the supernet's accuracy, cheapest first."""
+    settings = plan.settings
+    supernet = load_supernet(plan.figures, settings.search, files.search, seed=settings.seed)
+    found = _climb(plan, supernet.probabilities(), watch)
+    answer = Candidate(result.architecture, result.network, plan.costs(result.network), 0.0)
+    found[answer.architecture] = (_ends(plan)[1], answer)
+    weights, alphas = split(plan.dataset.train, ALPHA_FRACTION, seed=settings.seed)
+    candidates = [candidate for _, candidate in found.values()]
+    ranked = rank(supernet, candidates, weights, alphas, result.standardisation, seed=settings.seed, progress=watch)
+    points = []
+    for item in ranked:
+        architecture, costs = item.candidate.architecture, item.candidate.costs
+        points.append(
+            {
+                "limit": found[architecture][0],
+                "latency_ms": costs.latency.latency_ms,
+                "arena_bytes": costs.arena_bytes,
+                "peak_memory_bytes": costs.peak_memory_bytes,
+                "flash_bytes": costs.flash_bytes,
+                "supernet_accuracy": item.accuracy,
+                "int8_accuracy": None,
+                "trained": False,
+                "knee": False,
+                "chosen": architecture == answer.architecture,
+                "folder": None,
+                "architecture": architecture.to_json(),
+            }
+        )
+    return sorted(points, key=lambda point: _cost(plan, point))
+
+
+def _climb(
+    plan: Plan, probabilities: Mapping[str, Sequence[float]], watch: Stopwatch
+) -> dict[Architecture, tuple[float, Candidate]]:
+    """The most probable architectures at each limit of the ladder, with the least limit they were found for."""
+    asked = plan.settings.pareto
+    assert asked is not None
+    limits = ladder(*_ends(plan), _RUNGS * asked.points)
+    found: dict[Architecture, tuple[float, Candidate]] = {}
+    allowed_s = watch.total + _SHARE * watch.seconds.get("search", inf)
+    for number, limit in enumerate(limits):
+        watch("exploring", number, len(limits), {})
+        if number >= _LEAST_RUNGS and watch.total > allowed_s:
+            break
+        projector = Projector(replace(plan.figures, budget=_budget(plan, limit)), plan.costs, plan.projector.margin)
+        try:
+            candidates = projector.best(probabilities, _CANDIDATES)
+        except BudgetError:  # the least of this cost does not fit the other limits
+            continue
+        for candidate in candidates:
+            former, _ = found.get(candidate.architecture, (inf, candidate))
+            found[candidate.architecture] = (min(limit, former), candidate)
+    watch("exploring", len(limits), len(limits), {})
+    return found
+
+
+def _ends(plan: Plan) -> tuple[float, float]:
+    """The least limit that something fits, and the run's own, or what the largest network of the space costs."""
+    budget, space = plan.settings.budget, plan.figures.space
+    least, most = plan.projector.least(), plan.costs(lower(space, largest(space)))
+    if _axis(plan) == "latency":
+        # Rounding must not make the least limit an impossible one.
+        margin = (1 + plan.projector.margin) * (1 + 1e-9)
+        return least.latency_ms * margin, budget.latency_ms or most.latency.latency_ms * margin
+    return float(least.memory_bytes), float(budget.memory_bytes or most.memory_bytes(budget.memory_figure))
+
+
+def _axis(plan: Plan) -> Axis:
+    assert plan.settings.pareto is not None
+    return plan.settings.pareto.axis
+
+
+def _budget(plan: Plan, limit: float) -> Budget:
+    """The run's budget with another limit on the front's axis."""
+    if _axis(plan) == "latency":
+        return replace(plan.settings.budget, latency_ms=limit)
+    return replace(plan.settings.budget, memory_bytes=round(limit))
+
+
+def _cost(plan: Plan, point: Mapping[str, Any]) -> float:
+    if _axis(plan) == "latency":
+        return float(point["latency_ms"])
+    arena = plan.settings.budget.memory_figure == "arena"
+    return float(point["arena_bytes" if arena else "peak_memory_bytes"])
+
+
+def _choose(plan: Plan, points: list[dict[str, Any]], count: int) -> None:
+    """Name a folder for each point to train: evenly spread over what nothing beats, the run's answer aside."""
+    costs = [_cost(plan, point) for point in points]
+    front = non_dominated([(cost, point["supernet_accuracy"]) for cost, point in zip(costs, points, strict=True)])
+    front = [index for index in front if not points[index]["chosen"]]
+    for number, place in enumerate(spread([costs[index] for index in front], count - 1), 1):
+        points[front[place]]["folder"] = f"pareto/{number}"
+
+
+def _train(
+    plan: Plan, point: Mapping[str, Any], files: RunDirectory, budget_s: float | None, progress: Progress
+) -> None:
+    """A run of its own that has its architecture already."""
+    own = RunDirectory(files.path / point["folder"])
+    architecture = Architecture.from_json(point["architecture"])
+    if not own.architecture.exists():
+        write_json(own.network, lower(plan.figures.space, architecture).to_json())
+        write_json(own.architecture, architecture.to_json())
+    settings = replace(
+        plan.settings, budget=_budget(plan, point["limit"]), pareto=None, time_budget_s=budget_s, saved_model=False
+    )
+    record = read_json(files.run)
+    about = {name: record[name] for name in ("source", "window", "hop", "test_fraction") if name in record}
+    run(plan.dataset, settings, own.path, about=about, progress=progress)
+
+
+def _seconds_for(plan: Plan, watch: Stopwatch, points: int) -> float | None:
+    """The time of the next point, of `points` to come; 0 if there is not enough left for one."""
+    if plan.settings.time_budget_s is None:
+        return None
+    left = plan.settings.time_budget_s - watch.total
+    needed = sum(watch.seconds.get(stage, 0.0) for stage in ("training", "quantising", "verifying"))
+    return left / points if left > needed * _LEAST_SHARE else 0.0
+
+
+def _numbered(watch: Progress, number: int, count: int) -> Progress:
+    """Stages named after the point: they come again for each."""
+
+    def progress(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        watch(f"{stage} {number}/{count}", done, total, figures)
+
+    return progress
+
+
+def _update(plan: Plan, front: dict[str, Any], files: RunDirectory, result: Result) -> None:
+    """What is trained by now, and the knee of it."""
+    for point in front["points"]:
+        metrics = _metrics(point, files, result)
+        if metrics is not None:
+            point |= {"int8_accuracy": metrics["int8"]["accuracy"], "trained": True}
+    trained = [point for point in front["points"] if point["trained"]]
+    bend = knee([(_cost(plan, point), point["int8_accuracy"]) for point in trained])
+    for index, point in enumerate(trained):
+        point["knee"] = index == bend
+    write_json(files.pareto, front)
+
+
+def _metrics(point: Mapping[str, Any], files: RunDirectory, result: Result) -> Mapping[str, Any] | None:
+    if point["chosen"]:
+        return result.metrics
+    own = RunDirectory(files.path / (point["folder"] or "-"))
+    metrics: Mapping[str, Any] | None = read_json(own.metrics) if own.metrics.exists() else None
+    return metrics

@@ -1,0 +1,190 @@
+"""Time: what a run has used, stage by stage, and how a stage of many steps ends when its time does."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from typing import Final
+
+from micronas_tf.errors import RunError
+from micronas_tf.progress import Progress
+
+Now = Callable[[], float]
+Changes = tuple[tuple[int, int], ...]
+"""From which step on a stage was to end after how many steps: ((0, 2400), (9, 730))."""
+
+_DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?")
+_SAVE_EVERY_S: Final = 5.0
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90`, `90s`, `10m`, `1.5h` or `1h30m`.
+
+    Raises:
+        RunError: it is none of these, or not positive.
+    """
+    found = _DURATION.fullmatch(text.strip().lower())
+    seconds = sum(float(n or 0) * unit for n, unit in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0.0
+    if not seconds > 0 or not isfinite(seconds):
+        raise RunError(f"A time budget is a duration like 90s, 10m or 1h30m. Received: {text!r}.")
+    return seconds
+
+
+class Stopwatch:
+    """A `Progress` that passes on what it hears and keeps how long each stage took, over all resumes.
+
+    The time up to a call belongs to the stage that calls, its preparation included.
+
+    Args:
+        listener: hears everything, too.
+        used: seconds by stage that earlier runs of the same job took.
+        save: told the seconds by stage now and then, so that a killed run knows them.
+        started: when this run began, by `now`.
+        now: a clock in seconds.
+    """
+
+    def __init__(
+        self,
+        listener: Progress,
+        used: Mapping[str, float],
+        save: Callable[[dict[str, float]], None],
+        *,
+        started: float | None = None,
+        now: Now = time.monotonic,
+    ) -> None:
+        self.listener, self.save, self.now = listener, save, now
+        self.seconds = dict(used)
+        self.counted_at = now() if started is None else started
+        self.saved_at = now()
+
+    def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        now = self.now()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.counted_at
+        self.counted_at = now
+        if now - self.saved_at >= _SAVE_EVERY_S:
+            self.saved_at = now
+            self.save(self.seconds)
+        self.listener(stage, done, total, figures)
+
+    @property
+    def total(self) -> float:
+        """Seconds of the whole job until now."""
+        return sum(self.seconds.values()) + self.now() - self.counted_at
+
+
+class Pace:
+    """How many steps a stage takes in its time, and how far through its schedule each step is.
+
+    A schedule (learning rate, temperature) is written for the recipe's number of steps. A stage that takes fewer
+    goes through all of it in longer strides: `position` says where, from 0 to the recipe's steps. The number of
+    steps is chosen after the first few have been measured, and again when the stage runs late or early. Each
+    choice is kept, so that a resumed stage repeats it.
+
+    Args:
+        left: seconds that this stage may still take, given the seconds of its first step (which builds the graph)
+            and those of a step.
+        changes: choices of the run that this one resumes.
+        keep: told all choices whenever one is made.
+        least: steps that are taken in any case.
+        refuse: called, with the same seconds, when at the first choice there is no time for the least steps.
+        now: a clock in seconds.
+    """
+
+    MEASURED_STEPS: Final = 8
+    MEASURED_S: Final = 0.5
+    LATE: Final = 1.02
+    EARLY: Final = 0.85
+    CHECKS: Final = 25
+
+    def __init__(
+        self,
+        left: Callable[[float, float], float],
+        *,
+        changes: Changes = (),
+        keep: Callable[[Changes], None] = lambda changes: None,
+        least: int = 1,
+        refuse: Callable[[float, float], None] | None = None,
+        now: Now = time.monotonic,
+    ) -> None:
+        self.left, self.changes, self.keep, self.least, self.refuse = left, changes, keep, least, refuse
+        self.now = now
+        self.recipe = self.done = 0
+        self.chosen = False
+        self.first_s = 0.0
+
+    def begin(self, recipe: int, done: int = 0) -> None:
+        """The stage starts: after `done` of at most `recipe` steps."""
+        self.recipe = recipe
+        self.done = min(done, steps_at(self.changes, done, recipe))
+        self.since = self.step_began = self.now()
+        self.measured = -1
+
+    @property
+    def total(self) -> int:
+        """Steps that the stage takes, as chosen until now."""
+        return steps_at(self.changes, self.done, self.recipe)
+
+    @property
+    def position(self) -> float:
+        """Of the next step in the schedule of the recipe."""
+        return position_at(self.changes, self.done, self.recipe)
+
+    @property
+    def finished(self) -> bool:
+        return self.done >= self.total
+
+    def step(self) -> None:
+        """A step is done."""
+        self.done += 1
+        self.measured += 1
+        if self.measured == 0:
+            self.first_s = self.now() - self.since
+            self.since = self.now()
+            return
+        elapsed = self.now() - self.since
+        enough = self.measured >= self.MEASURED_STEPS and elapsed >= self.MEASURED_S
+        if enough and elapsed >= self.check_every_s and not self.finished:
+            self._choose(elapsed / self.measured)
+            self.since, self.measured = self.now(), 0
+
+    @property
+    def check_every_s(self) -> float:
+        return self.interval_s if self.chosen else 0.0
+
+    def _choose(self, step_s: float) -> None:
+        """Keep the number of steps if it fits, else take another."""
+        left = self.left(self.first_s, step_s)
+        if not self.chosen and self.refuse and left < step_s * (self.least - self.done):
+            self.refuse(self.first_s, step_s)
+        self.chosen = True
+        self.interval_s = max(1.0, left / self.CHECKS)
+        planned = (self.total - self.done) * step_s
+        late, early = planned > left * self.LATE, planned < left * self.EARLY and self.total < self.recipe
+        if late or early:
+            possible = self.done + max(1, int(left / step_s))
+            self._change(min(self.recipe, max(possible, self.least)))
+
+    def _change(self, total: int) -> None:
+        kept = tuple((start, steps) for start, steps in self.changes if start < self.done)
+        self.changes = (*kept, (self.done, total))
+        self.keep(self.changes)
+
+
+def steps_at(changes: Sequence[tuple[int, int]], step: int, recipe: int) -> int:
+    """Steps that a stage was to take, as known when `step` of them were done."""
+    return next((total for start, total in reversed(changes) if start <= step), recipe)
+
+
+def position_at(changes: Sequence[tuple[int, int]], step: int, recipe: int) -> float:
+    """Where in a schedule of `recipe` steps a stage is after `step` steps, ends of all choices being its end."""
+    position, at, total = 0.0, 0, recipe
+    for start, then in (*changes, (step, recipe)):
+        reached = min(start, step)
+        if reached > at:
+            position += (recipe - position) * (reached - at) / (total - at)
+        at, total = max(at, reached), then
+        if start >= step:
+            break
+    return position

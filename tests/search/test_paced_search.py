@@ -1,0 +1,107 @@
+"""A search whose time is limited, with a clock that the test moves; a fine-tuning likewise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from micronas_tf.boards import Budget
+from micronas_tf.datasets import Standardisation
+from micronas_tf.search import SearchRecipe, load_supernet, search
+from micronas_tf.search.checkpoint import load_checkpoint
+from micronas_tf.space import build_space
+from micronas_tf.supernet import SuperNet
+from micronas_tf.timing import Changes, Pace
+
+from .toys import config, figures_of, waves
+
+SPACE = build_space(16, 3, 3, config())
+TRAIN, ALPHA = waves(36, 0), waves(24, 1)
+FIGURES = figures_of(SPACE, Budget(latency_ms=2.0))
+RECIPE = SearchRecipe(epochs=10, least_steps=0, batch_size=12, warmup=0.2)  # 3 steps an epoch, 30 in all
+
+pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
+
+
+@pytest.fixture(autouse=True)
+def eager() -> Iterator[None]:
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+class Machine(keras.callbacks.Callback):
+    """Each step takes a second; notes temperature and whether the logits learn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 0.0
+        self.temperatures: list[float] = []
+        self.enabled: list[bool] = []
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.time += 1.0
+        self.temperatures.append(float(self.model.temperature.numpy()))
+        self.enabled.append(bool(self.model.alpha_enabled.numpy()))
+
+
+def searched(
+    folder: Path | None, limit_s: float | None, changes: Changes = ()
+) -> tuple[SuperNet, Machine, Pace | None]:
+    keras.utils.clear_session()
+    machine = Machine()
+    pace = (
+        None
+        if limit_s is None
+        else Pace(lambda first, step: limit_s - machine.time, changes=changes, now=lambda: machine.time)
+    )
+    scale = Standardisation.fit(TRAIN)
+    supernet = search(FIGURES, TRAIN, ALPHA, scale, RECIPE, seed=0, directory=folder, callbacks=[machine], pace=pace)
+    return supernet, machine, pace
+
+
+def test_a_shortened_search_cools_down_and_repeats_nothing(tmp_path: Path) -> None:
+    supernet, machine, pace = searched(tmp_path, 17.0)
+    assert pace is not None
+    assert 15 <= pace.done <= 18
+    assert len(machine.temperatures) == pace.done
+    assert machine.temperatures[0] == 1.0
+    assert machine.temperatures == sorted(machine.temperatures, reverse=True)
+    assert machine.temperatures[-1] == pytest.approx(RECIPE.temperature_floor)
+    # Warm-up ends where the schedule has gone a fifth of its way.
+    assert machine.enabled == sorted(machine.enabled)
+    assert machine.enabled[6:] == [True] * (pace.done - 6)
+    epochs = -(-pace.done // 3)
+    assert pd.read_csv(tmp_path / "history.csv")["epoch"].tolist() == list(range(1, epochs + 1))
+    # It is finished: what resumes it trains nothing, and gets the same supernet.
+    again, idle, _ = searched(tmp_path, 17.0, pace.changes)
+    assert idle.temperatures == []
+    np.testing.assert_array_equal(again.logits.numpy(), supernet.logits.numpy())
+    loaded = load_supernet(FIGURES, RECIPE, tmp_path, seed=0)
+    assert loaded.probabilities() == supernet.probabilities()
+
+
+def test_enough_time_changes_nothing(tmp_path: Path) -> None:
+    """But rounding: the temperature is a power of the position here, a product of factors there."""
+    whole, slow, _ = searched(None, None)
+    paced, fast, pace = searched(None, 1000.0)
+    assert pace is not None
+    assert pace.done == 30
+    assert fast.temperatures == pytest.approx(slow.temperatures, rel=1e-4)
+    assert fast.enabled == slow.enabled
+    np.testing.assert_allclose(paced.logits.numpy(), whole.logits.numpy(), atol=1e-3)
+
+
+def test_the_checkpoint_of_a_shortened_search_is_a_search_s(tmp_path: Path) -> None:
+    supernet, _, _ = searched(tmp_path, 17.0)
+    other = SuperNet.of(SPACE)
+    other.compile()
+    assert load_checkpoint(tmp_path / "checkpoint.npz", other) == 6
+    np.testing.assert_array_equal(other.logits.numpy(), supernet.logits.numpy())

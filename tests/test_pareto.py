@@ -1,0 +1,213 @@
+"""The front of a run: a ladder of budgets from one supernet, the best of it trained, point by point."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from micronas_tf import pareto
+from micronas_tf.boards import Budget
+from micronas_tf.datasets import Dataset, Standardisation, Windows
+from micronas_tf.front import Axis, Pareto, knee, non_dominated
+from micronas_tf.pipeline import Plan, Result, Settings, make_plan
+from micronas_tf.progress import silent
+from micronas_tf.run_directory import RunDirectory, read_json, write_json
+from micronas_tf.search import Candidate, Ranked
+from micronas_tf.space import SpaceConfig, largest, lower
+from micronas_tf.timing import Stopwatch
+
+SPACE = SpaceConfig(time_filters_max=8, fusion_filters_max=16, time_kernels=(3, 5), fusion_kernels=(3,), extra_cells=0)
+METRICS = {"int8": {"accuracy": 0.75}, "within_budget": True, "verified": True, "excess": {}}
+
+
+def waves(count: int, seed: int) -> Windows:
+    rng = np.random.default_rng(seed)
+    y = np.arange(count) % 3
+    return Windows.of(rng.normal(size=(count, 16, 3)) + y[:, None, None], y)
+
+
+DATA = Dataset("waves", waves(48, 0), waves(12, 1))
+
+
+class Supernet:
+    """The larger a choice, the more probable: every limit has another network for an answer."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def probabilities(self) -> dict[str, list[float]]:
+        groups = self.plan.figures.space.groups
+        return {g.name: [2 * (k + 1) / len(g) / (len(g) + 1) for k in range(len(g))] for g in groups}
+
+
+def cost(costs: Any, axis: Axis) -> float:
+    return float(costs.latency.latency_ms if axis == "latency" else costs.arena_bytes)
+
+
+class Job:
+    """A run with its answer, on which fronts can be explored; training is pretended and written down."""
+
+    def __init__(self, folder: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_DATA_HOME", str(folder / "user-data"))
+        self.plan = make_plan(DATA, settings)
+        self.files = RunDirectory(folder / "run")
+        write_json(self.files.run, {"source": "waves.npz", "window": None, "hop": None, "test_fraction": 0.25})
+        answer = self.plan.projector.best(Supernet(self.plan).probabilities())[0]
+        scale = Standardisation.fit(DATA.train)
+        self.result = Result(
+            keras.Model(), answer.architecture, answer.network, b"", scale, dict(METRICS), self.files.path
+        )
+        self.trained: list[tuple[Path, Settings, dict[str, Any]]] = []
+        self.ranked: list[Candidate] = []
+        self.fail_at = -1
+        monkeypatch.setattr(pareto, "load_supernet", lambda *arguments, **options: Supernet(self.plan))
+        monkeypatch.setattr(pareto, "rank", self.rank)
+        monkeypatch.setattr(pareto, "run", self.run)
+
+    def rank(self, supernet: Any, candidates: Sequence[Candidate], *others: Any, **options: Any) -> list[Ranked]:
+        """Larger is better, but every third one is poor."""
+        self.ranked += candidates
+        macs = [candidate.costs.macs for candidate in candidates]
+        poor = [0.3 * (place % 3 == 2) for place in range(len(macs))]
+        found = [Ranked(c, 0.5 + 0.4 * m / max(macs) - p) for c, m, p in zip(candidates, macs, poor, strict=True)]
+        return sorted(found, key=lambda item: -item.accuracy)
+
+    def run(
+        self, dataset: Dataset, settings: Settings, folder: Path, *, about: Mapping[str, Any], progress: Any
+    ) -> None:
+        if len(self.trained) == self.fail_at:
+            raise KeyboardInterrupt
+        network = read_json(RunDirectory(folder).network)
+        self.trained.append((folder, settings, dict(about)))
+        progress("training", 1, 1, {})
+        accuracy = 0.6 + 0.3 * len(network["nodes"]) / 20
+        write_json(RunDirectory(folder).metrics, {**METRICS, "int8": {"accuracy": accuracy}})
+
+    def explore(self, heard: list[str] | None = None, **used: float) -> dict[str, Any]:
+        def listener(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+            if heard is not None:
+                heard.append(stage)
+
+        pareto.explore(self.plan, self.result, Stopwatch(listener, {"search": 1000.0, **used}, lambda seconds: None))
+        return dict(read_json(self.files.pareto))
+
+
+def settings(axis: Axis, points: int = 4, **budget: Any) -> Settings:
+    return Settings(budget=Budget(**budget), space=SPACE, pareto=Pareto(axis, points))
+
+
+@pytest.fixture(params=["latency", "memory"])
+def axis(request: pytest.FixtureRequest) -> Axis:
+    found: Axis = request.param
+    return found
+
+
+def test_the_front_of_a_run(axis: Axis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(tmp_path, settings(axis, latency_ms=20.0, memory_bytes=8192), monkeypatch)
+    heard: list[str] = []
+    front = job.explore(heard)
+    points = front["points"]
+    assert (front["schema"], front["axis"]) == (1, axis)
+    # Distinct networks, cheapest first, each within the limit it was found for and within the run's other limit.
+    assert len({json.dumps(point["architecture"]) for point in points}) == len(points) > 4
+    name = "latency_ms" if axis == "latency" else "arena_bytes"
+    costs = [point[name] for point in points]
+    assert costs == sorted(costs)
+    assert all(point[name] <= point["limit"] for point in points)
+    assert all(point["latency_ms"] <= 20.0 and point["arena_bytes"] <= 8192 for point in points)
+    # The ladder begins at the least that the space can do.
+    least = job.plan.projector.least()
+    assert costs[0] == pytest.approx(least.latency_ms if axis == "latency" else least.memory_bytes)
+    # Four models in all: the answer, and three of those that nothing beats.
+    trained = [point for point in points if point["trained"]]
+    assert len(trained) == 4
+    (chosen,) = [point for point in points if point["chosen"]]
+    assert (chosen["int8_accuracy"], chosen["folder"]) == (0.75, None)
+    best = non_dominated([(point[name], point["supernet_accuracy"]) for point in points])
+    others = [index for index, point in enumerate(points) if point["folder"]]
+    assert set(others) <= set(best)
+    assert len(job.trained) == 3
+    assert all(point["int8_accuracy"] is None for point in points if not point["trained"])
+    bend = knee([(point[name], point["int8_accuracy"]) for point in trained])
+    assert [point["knee"] for point in trained] == [index == bend for index in range(4)]
+    assert {"exploring", "training 1/3", "training 3/3"} <= set(heard)
+
+
+def test_each_model_is_a_run_of_its_own(axis: Axis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(tmp_path, settings(axis, latency_ms=20.0, memory_bytes=8192), monkeypatch)
+    points = {point["folder"]: point for point in job.explore()["points"] if point["folder"]}
+    assert set(points) == {"pareto/1", "pareto/2", "pareto/3"}
+    for folder, own, about in job.trained:
+        point = points[str(folder.relative_to(job.files.path))]
+        changed = {"latency_ms": point["limit"]} if axis == "latency" else {"memory_bytes": round(point["limit"])}
+        assert own == replace(job.plan.settings, budget=replace(job.plan.settings.budget, **changed), pareto=None)
+        assert about == {"source": "waves.npz", "window": None, "hop": None, "test_fraction": 0.25}
+        assert read_json(RunDirectory(folder).architecture) == point["architecture"]
+
+
+def test_an_interrupted_front_goes_on_with_the_next_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(tmp_path, settings("latency", latency_ms=20.0), monkeypatch)
+    job.fail_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        job.explore()
+    before = read_json(job.files.pareto)
+    assert sum(point["trained"] for point in before["points"]) == 2
+    job.fail_at, job.ranked = -1, []
+    after = job.explore()
+    assert job.ranked == []
+    assert [str(folder.relative_to(job.files.path)) for folder, _, _ in job.trained] == [
+        f"pareto/{n}" for n in (1, 2, 3)
+    ]
+    assert [p["architecture"] for p in after["points"]] == [p["architecture"] for p in before["points"]]
+    assert job.explore() == after
+    assert len(job.trained) == 3
+
+
+def test_without_a_limit_the_ladder_ends_at_the_largest_network(
+    axis: Axis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job(tmp_path, settings(axis), monkeypatch)
+    points = job.explore()["points"]
+    space = job.plan.figures.space
+    most = job.plan.costs(lower(space, largest(space)))
+    expected = most.latency.latency_ms * (1 + job.plan.projector.margin) if axis == "latency" else most.arena_bytes
+    assert max(point["limit"] for point in points) == pytest.approx(expected)
+
+
+def test_the_ladder_ends_with_its_share_of_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a search of no time at all: three rungs, two candidates each, and the answer."""
+    job = Job(tmp_path, settings("latency", latency_ms=20.0), monkeypatch)
+    job.explore(search=0.0)
+    assert 3 <= len(job.ranked) <= 2 * 3 + 1
+
+
+def test_points_without_time_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run's own model took 40 s; of 1,100 s, 1,090 s are used."""
+    timed = replace(settings("latency", latency_ms=20.0), time_budget_s=1100.0)
+    job = Job(tmp_path, timed, monkeypatch)
+    front = job.explore(training=30.0, quantising=10.0, verifying=50.0)
+    assert job.trained == []
+    assert sum(point["trained"] for point in front["points"]) == 1
+
+
+def test_points_share_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = replace(settings("latency", latency_ms=20.0), time_budget_s=1400.0)
+    job = Job(tmp_path, timed, monkeypatch)
+    job.explore(training=30.0, quantising=10.0)
+    shares = [own.time_budget_s for _, own, _ in job.trained]
+    # 360 s are left but for what this test takes; a point that needs less leaves more to the next.
+    assert shares[0] == pytest.approx(120.0, abs=20.0)
+    assert all(share is not None and share > 0 for share in shares)
+
+
+def test_silent_progress_will_do() -> None:
+    watch = Stopwatch(silent, {}, lambda seconds: None)
+    pareto._numbered(watch, 2, 3)("training", 1, 1, {})
+    assert list(watch.seconds) == ["training 2/3"]

@@ -1,0 +1,144 @@
+"""A time budget over whole jobs, simulated with a clock that the test moves: every job ends in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from micronas_tf.errors import RunError
+from micronas_tf.progress import silent
+from micronas_tf.record import RunRecord
+from micronas_tf.time_budget import STAGES, TimeBudget
+from micronas_tf.timing import Stopwatch
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@dataclass(frozen=True)
+class Job:
+    """Seconds on one machine: what comes before the first step and after the last, the first step, a further one."""
+
+    start: float
+    search: tuple[float, float, float]
+    projecting: float
+    ranking: float
+    training: tuple[float, float, float]
+    quantising: tuple[float, float, float]
+    verifying: float
+    steps: tuple[int, int, int]
+    batches: int
+
+    @property
+    def full(self) -> float:
+        stages = (self.search, self.training, self.quantising)
+        steps = sum(a + first + each * (n - 1) for (a, first, each), n in zip(stages, self.steps, strict=True))
+        return self.start + self.projecting + self.ranking + self.verifying + steps
+
+
+# As they were seen, rounded; the conversion after the quantising counts with the verifying.
+JOBS = {
+    "BasicMotions": Job(12, (0, 19, 0.061), 7, 11.5, (0.3, 2.3, 0.013), (7.3, 3.7, 0.02), 4.6, (600, 1500, 500), 4),
+    "UCI-HAR": Job(14, (0, 20, 0.146), 3.2, 9.6, (0.3, 1.8, 0.018), (2, 1.8, 0.016), 4.4, (2430, 3450, 500), 46),
+    "large network": Job(14, (0, 20, 0.3), 9, 15, (0.4, 2.4, 0.1), (8, 3, 0.13), 25, (2430, 3450, 500), 46),
+    "four times as fast": Job(4, (0, 5, 0.04), 1, 2.5, (0.1, 0.5, 0.005), (0.5, 0.5, 0.004), 1, (2430, 3450, 500), 46),
+}
+
+
+def simulate(job: Job, limit_s: float | None, folder: Path, *, models: int = 1) -> tuple[float, TimeBudget]:
+    """The whole job; seconds at its end."""
+    clock = Clock()
+    record = RunRecord(folder / "run.json", {})
+    watch = Stopwatch(silent, {}, lambda seconds: None, now=clock)
+    counts = {"ranking": 240, "training": job.steps[1], "quantising": job.steps[2], "verifying": job.batches}
+    budget = TimeBudget(limit_s, watch, record, counts, models=models)
+
+    def walk(stage: str, times: tuple[float, float, float], steps: int) -> None:
+        clock.time += times[0]
+        pace = budget.pace(stage)
+        if pace is None:
+            clock.time += times[1] + times[2] * (steps - 1)
+            return
+        pace.now = clock
+        pace.begin(steps)
+        while not pace.finished:
+            clock.time += times[2] if pace.done else times[1]
+            pace.step()
+            watch(stage, pace.done, pace.total, {})
+
+    clock.time += job.start
+    walk("search", job.search, job.steps[0])
+    clock.time += job.projecting + job.ranking
+    for _ in range(models):
+        walk("training", job.training, job.steps[1])
+        walk("quantising", job.quantising, job.steps[2])
+        clock.time += job.verifying
+        budget.models -= 1
+    return clock.time, budget
+
+
+@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("share", [0.35, 0.5, 0.7, 0.9, 1.0])
+def test_a_job_ends_in_time(name: str, share: float, tmp_path: Path) -> None:
+    """10 % late at most; and it makes use of the time."""
+    job = JOBS[name]
+    limit_s = max(share * job.full, 110.0 if job.start > 5 else 40.0)
+    seconds, budget = simulate(job, limit_s, tmp_path)
+    assert seconds <= 1.1 * limit_s
+    assert seconds >= 0.7 * min(limit_s, job.full)
+    steps = budget.to_json()["steps"]
+    for stage, (taken, recipe) in steps.items():
+        assert min(STAGES[stage].least, recipe) <= taken <= recipe
+    # No stage starves another: where the search is cut to a third, the training has its share, too.
+    if limit_s > 150 and steps["search"][0] < steps["search"][1]:
+        assert steps["training"][0] > 0.15 * steps["training"][1]
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_ample_time_shortens_nothing(name: str, tmp_path: Path) -> None:
+    job = JOBS[name]
+    seconds, budget = simulate(job, 2.5 * job.full, tmp_path)
+    assert seconds == pytest.approx(job.full)
+    assert all(taken == recipe for taken, recipe in budget.to_json()["steps"].values())
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_no_limit_has_no_paces(name: str, tmp_path: Path) -> None:
+    seconds, budget = simulate(JOBS[name], None, tmp_path)
+    assert seconds == pytest.approx(JOBS[name].full)
+    assert budget.pace("search") is None
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_budget_too_short_is_refused_with_one_that_works(name: str, tmp_path: Path) -> None:
+    job = JOBS[name]
+    with pytest.raises(
+        RunError, match=r"this job needs about \d+ s on this machine\. .* larger --time-budget"
+    ) as refused:
+        simulate(job, job.start + job.search[1] + 5, tmp_path / "short")
+    enough = float(str(refused.value).split("about ")[1].split(" s")[0])
+    seconds, _ = simulate(job, enough, tmp_path / "enough")
+    assert seconds <= 1.1 * enough
+
+
+def test_many_models_share_the_time(tmp_path: Path) -> None:
+    """Four models of a front: the first training leaves time for the other three."""
+    job = JOBS["UCI-HAR"]
+    seconds, _ = simulate(job, 300.0, tmp_path, models=4)
+    assert 0.7 * 300 <= seconds <= 1.1 * 300
+
+
+def test_the_choices_are_in_the_record(tmp_path: Path) -> None:
+    job = JOBS["UCI-HAR"]
+    _, budget = simulate(job, 150.0, tmp_path)
+    again = RunRecord(tmp_path / "run.json", {})
+    shortened = {stage: taken for stage, (taken, recipe) in budget.to_json()["steps"].items() if taken < recipe}
+    assert {"search", "training"} <= set(shortened)
+    assert {stage: changes[-1][1] for stage, changes in again.steps.items()} == shortened
