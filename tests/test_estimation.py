@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from micronas_tf import estimation
-from micronas_tf.boards import load_board
-from micronas_tf.cost import Measurement, Table, TableHeader, table_path, write_table
+from micronas_tf.boards import board_ids, load_board
+from micronas_tf.cost import Measurement, Runtime, Table, TableHeader, load_operator_model, table_path, write_table
 from micronas_tf.errors import CostError
-from micronas_tf.estimation import latency_source
+from micronas_tf.estimation import fit_latency, latency_source
 from micronas_tf.ops import OpSpec
+from micronas_tf.space import build_space
 
 BOARD = load_board("nucleo_f446re")
 OP = OpSpec("softmax", ((1, 1, 6),), (1, 1, 6))
@@ -45,15 +46,39 @@ def test_a_named_table_is_of_the_runtime_that_is_asked_for(tables: Path) -> None
         latency_source(path, load_board("nucleo_l552ze_q"), "bundle")
 
 
-def test_without_a_table_the_remedy_is_to_measure() -> None:
-    with pytest.raises(CostError, match="make characterize BOARD=nucleo_l552ze_q"):
-        latency_source("auto", load_board("nucleo_l552ze_q"), "bundle")
+def test_without_any_source_the_remedy_is_to_measure() -> None:
+    with pytest.raises(CostError, match="make characterize BOARD=nicla_sense_me"):
+        latency_source("auto", load_board("nicla_sense_me"), "bundle")
 
 
-def test_the_operation_count_is_of_tflm() -> None:
-    assert latency_source("ops", BOARD).runtime == "tflm"
-    with pytest.raises(CostError, match="Received: --runtime bundle"):
-        latency_source("ops", BOARD, "bundle")
+@pytest.mark.parametrize("runtime", ["tflm", "bundle"])
+def test_every_board_with_firmware_has_a_source_for_both_runtimes(runtime: Runtime) -> None:
+    operators = build_space(128, 9, 6).operators()
+    for board in map(load_board, board_ids()):
+        if board.firmware:
+            source = latency_source("auto", board, runtime)
+            assert source.runtime == runtime
+            assert all(source.knows(op) for op in operators)
+            assert ("emulated" in source.name) == (runtime == "bundle")
+
+
+@pytest.mark.parametrize("runtime", ["tflm", "bundle"])
+def test_the_operation_count_is_of_the_runtime(runtime: Runtime) -> None:
+    assert latency_source("ops", BOARD, runtime).runtime == runtime
+    assert latency_source("ops", load_board("qemu_cortex_m4"), runtime) == latency_source("ops", BOARD, runtime)
+
+
+def test_an_emulated_boards_table_gives_a_model_of_the_board_that_it_stands_for(tmp_path: Path) -> None:
+    header = TableHeader("qemu_cortex_m4", 1, "bundle", "portable/1", "gcc", "2026-01-31", "emulated: x 2")
+    model = load_operator_model(BOARD.id, "bundle")
+    rows = (Measurement(op, model.cycles(op).cycles) for op in build_space(64, 3, 5).operators())
+    write_table(tmp_path / "t.csv", Table(header, tuple(rows)))
+    path, fitted = fit_latency(tmp_path / "t.csv", BOARD.id, None, seed=0, out=None)
+    assert path.name == "nucleo_f446re.bundle.json"
+    assert (fitted.board_id, fitted.provenance) == (BOARD.id, "emulated: x 2")
+    assert fitted.kinds["conv2d"].check.mean_error < 0.001
+    with pytest.raises(CostError, match=r"is of qemu_cortex_m4. Received: --board nucleo_l552ze_q"):
+        fit_latency(tmp_path / "t.csv", "nucleo_l552ze_q", None, seed=0, out=None)
 
 
 def test_emulated_cycles_have_a_larger_error(tables: Path) -> None:

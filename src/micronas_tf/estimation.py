@@ -7,7 +7,7 @@ from typing import Any
 
 from platformdirs import user_data_path
 
-from micronas_tf.boards import Board, load_board
+from micronas_tf.boards import Board, board_ids, load_board
 from micronas_tf.cost import (
     LatencySource,
     OperatorModel,
@@ -38,11 +38,9 @@ def latency_source(name: str, board: Board, runtime: Runtime = "tflm") -> Latenc
         CostError: there is none, or it is of another board or runtime.
     """
     if name == "auto":
-        return default_source(board.id, (user_tables(),), runtime)
+        return default_source(board.id, (user_tables(),), runtime, board.emulates)
     if name == "ops":
-        if runtime != "tflm":
-            raise CostError(f"The operation count is fitted on TFLM's kernels. Received: --runtime {runtime}.")
-        return load_operator_model(board.id).operation_count()
+        return load_operator_model(board.emulates or board.id, runtime).operation_count()
     path = Path(name)
     if not path.is_file():
         raise CostError(f"A latency source is auto, ops or a lookup table's file. Received: {name!r}.")
@@ -61,6 +59,8 @@ def fit_latency(
 ) -> tuple[Path, OperatorModel]:
     """Fit an operator model on measured cycles and write it where `latency_source` finds it.
 
+    A table of an emulated board is also one of the board that it stands for.
+
     Args:
         csv: a lookup table, or measurements (docs/file-formats.md).
         board_id: what was measured.
@@ -74,13 +74,18 @@ def fit_latency(
     runtime: Runtime = "tflm"
     if is_table(csv):
         header = read_table(csv).header
-        if header.board != board_id:
+        if board_id not in (header.board, _stands_for(header.board)):
             raise CostError(f"{csv} is of {header.board}. Received: --board {board_id}. Choose one of the two.")
         provenance, runtime = provenance or header.provenance, header.runtime
     model = fit_operator_model(read_measurements(csv), board_id, provenance or f"measured: {csv.name}", seed, runtime)
     path = out or model_path(user_tables(), board_id, runtime)
     write_operator_model(path, model)
     return path, model
+
+
+def _stands_for(board_id: str) -> str:
+    """The board that an emulated one stands for; empty for others, and for boards that only their owner knows."""
+    return load_board(board_id).emulates if board_id in board_ids() else ""
 
 
 def load_any_network(path: Path) -> Network:

@@ -28,9 +28,9 @@ from micronas_tf.cost.memory import (
     scratch_sizes,
     working_set_bytes,
 )
-from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, write_operator_model
+from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, model_path, write_operator_model
 from micronas_tf.cost.records import read_measurements
-from micronas_tf.cost.sources import default_source, model_path, table_path
+from micronas_tf.cost.sources import default_source, table_path
 from micronas_tf.cost.summary import NetworkCosts, network_costs
 from micronas_tf.cost.table import Measurement, Table, TableHeader, is_table, read_table, write_table
 

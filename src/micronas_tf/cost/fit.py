@@ -13,9 +13,10 @@ from micronas_tf.cost.macs import macs
 from micronas_tf.cost.memory import Runtime
 from micronas_tf.cost.operator_model import FitCheck, KindModel, OperatorModel
 from micronas_tf.cost.table import Measurement
+from micronas_tf.cost.term_set import TermSet
 from micronas_tf.cost.terms import TERMS
 from micronas_tf.errors import CostError
-from micronas_tf.ops import KINDS, OpKind
+from micronas_tf.ops import KINDS
 
 HELD_OUT_SHARE: Final = 0.3
 LEAST_HELD_OUT_ROWS: Final = 20
@@ -54,18 +55,18 @@ def fit_operator_model(
         runtime=runtime,
         provenance=provenance,
         seed=seed,
-        kinds={kind: _fit_kind(kind, rows, seed) for kind, rows in by_kind.items() if len(rows) > 1},
+        kinds={kind: _fit_kind(TERMS[runtime][kind], rows, seed) for kind, rows in by_kind.items() if len(rows) > 1},
         cycles_per_mac=cycles_per_mac,
         mac_error=mac_error,
     )
 
 
-def _fit_kind(kind: OpKind, rows: Sequence[Measurement], seed: int) -> KindModel:
-    terms = np.array([TERMS[kind].values(row.op) for row in rows], float)
+def _fit_kind(term_set: TermSet, rows: Sequence[Measurement], seed: int) -> KindModel:
+    terms = np.array([term_set.values(row.op) for row in rows], float)
     cycles = np.array([row.cycles for row in rows], float)
-    sizes = [TERMS[kind].sizes(row.op) for row in rows]
+    sizes = [term_set.sizes(row.op) for row in rows]
     return KindModel(
-        coefficients=dict(zip(TERMS[kind].names, map(_rounded, _coefficients(terms, cycles)), strict=True)),
+        coefficients=dict(zip(term_set.names, map(_rounded, _coefficients(terms, cycles)), strict=True)),
         ranges={name: (min(s[name] for s in sizes), max(s[name] for s in sizes)) for name in sizes[0]},
         rows=len(rows),
         check=_check(terms, cycles, seed),
