@@ -44,6 +44,7 @@ class FakeBoard:
         self.faults, self.answers = faults or {}, {op: list(texts) for op, texts in (answers or {}).items()}
         self.banner = BANNER.format(board=board, backend=backend)
         self.asked: list[str] = []
+        self.nodes = 0
         self.deaf = False
         self.master, self.slave = pty.openpty()
         tty.setraw(self.slave)
@@ -100,6 +101,9 @@ class FakeBoard:
         return fault(self, reply) if fault else reply
 
     def _reply(self, text: str) -> str:
+        if text == "NET" or text.startswith("NODE "):
+            self.nodes = 0 if text == "NET" else self.nodes + 1
+            return f"OK nodes={self.nodes}"
         op, _, repeats = text.removeprefix("OP ").rpartition(" n=")
         if self.answers.get(op):
             return self.answers[op].pop(0)

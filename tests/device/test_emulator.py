@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pytest
 from tests.firmware.images import build_image, require_tools
 
 from micronas_tf.boards import load_board
-from micronas_tf.cost import Measurement, Table, load_operator_model, read_table
+from micronas_tf.cost import Measurement, Table, load_operator_model, network_latency, read_table
 from micronas_tf.device import (
     MACHINES,
     Bench,
@@ -25,10 +26,11 @@ from micronas_tf.device import (
     calibrate,
     characterise,
     emulated_bench,
+    network_counts,
 )
 from micronas_tf.errors import CostError, DeviceError
 from micronas_tf.ops import OpSpec
-from micronas_tf.space import build_space
+from micronas_tf.space import build_space, lower, random_architecture
 
 OPERATORS = build_space(128, 9, 6).operators()[::25]
 
@@ -71,6 +73,19 @@ def test_the_shipped_model_predicts_operators_that_it_was_not_fitted_on(bench: B
     assert len(errors) > 60
     assert fmean(errors) < 0.01
     assert max(errors) < 0.05
+
+
+def test_a_network_takes_the_sum_of_its_operators(bench: Bench, tmp_path: Path) -> None:
+    """Each measured alone; measured difference 0.04 % at most. Node by node, the firmware adds some 20 instructions."""
+    space = build_space(64, 5, 4)
+    network = lower(space, random_architecture(space, np.random.default_rng(2)))
+    table = characterise(bench, [node.op for node in network.nodes], tmp_path / "t.csv").table.source()
+    with bench.connect() as link:
+        per_count = bench.cycles_per_count(link.connect())
+        found = network_counts(link, network, 2, bench.board.clock_hz)
+    assert abs(found[0] - found[1]) <= 1
+    expected = network_latency(network, table, bench.board).total_cycles
+    assert found[0] * per_count == pytest.approx(expected, rel=0.002)
 
 
 def test_cycles_are_instructions_times_the_constant(bench: Bench, tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def fit_operator_model(
         raise CostError(
             f"A model needs at least {LEAST_HELD_OUT_ROWS} measured conv2d. Received: {len(by_kind['conv2d'])}."
         )
-    cycles_per_mac, mac_error = _fit_mac_constant(by_kind["conv2d"])
+    cycles_per_mac, mac_error = best_constant(
+        [macs(row.op) for row in by_kind["conv2d"]], [row.cycles for row in by_kind["conv2d"]]
+    )
     return OperatorModel(
         board_id=board_id,
         runtime=runtime,
@@ -106,12 +108,12 @@ def _predict_unseen(terms: Array, cycles: Array, unseen: NDArray[np.intp]) -> Ar
     return np.asarray(terms[unseen] @ _coefficients(terms[seen], cycles[seen]), float)
 
 
-def _fit_mac_constant(convolutions: Sequence[Measurement]) -> tuple[float, float]:
-    """(cycles per MAC, mean relative error) of the constant with the least mean relative error.
+def best_constant(quantities: Sequence[float], cycles: Sequence[float]) -> tuple[float, float]:
+    """(constant, mean relative error) of cycles = constant · quantity with the least mean relative error.
 
-    Σ |constant · q - 1| over q = MACs per cycle is least at the median of 1/q weighted by q.
+    Σ |constant · q - 1| over q = quantity per cycle is least at the median of 1/q weighted by q.
     """
-    ascending = np.sort([row.cycles / macs(row.op) for row in convolutions])
+    ascending = np.sort(np.asarray(cycles, float) / np.asarray(quantities, float))
     weights = np.cumsum(1 / ascending)
     constant = _rounded(ascending[np.searchsorted(weights, weights[-1] / 2)])
     return constant, _rounded(np.abs(constant / ascending - 1).mean())

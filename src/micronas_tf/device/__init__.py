@@ -8,6 +8,7 @@ from micronas_tf.device.emulator import MACHINES, emulated_board
 from micronas_tf.device.link import DisconnectedError, Link, Patience, SilenceError, Stream
 from micronas_tf.device.protocol import Banner, GarbledError, RefusedError, Reply, WrongFirmwareError
 from micronas_tf.device.serial_port import find_port, open_stream
+from micronas_tf.device.whole_network import network_counts
 
 __all__ = [
     "LARGEST_SPREAD",
@@ -34,6 +35,7 @@ __all__ = [
     "emulated_board",
     "environment",
     "find_port",
+    "network_counts",
     "open_stream",
     "prepare_bench",
     "upload",
