@@ -100,7 +100,7 @@ def scaled(counts: Array, measured: Array) -> Array:
 
 
 def plot(path: Path, board: Board, measured: Array, split: int, panels: dict[str, Array]) -> None:
-    """Measured against predicted milliseconds, one panel for each prediction; `split` networks are of the first space."""
+    """Measured against predicted milliseconds, one panel a prediction; `split` networks are of the first space."""
     from matplotlib import rcParams  # noqa: PLC0415 - nothing else here needs it
     from matplotlib.figure import Figure  # noqa: PLC0415
 

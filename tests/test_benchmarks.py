@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from benchmarks import networks
 from tests.firmware.images import build_image, require_tools
 

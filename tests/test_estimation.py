@@ -9,11 +9,12 @@ import pytest
 
 from micronas_tf import estimation
 from micronas_tf.boards import board_ids, load_board
+from micronas_tf.cli.characterize import characterize
 from micronas_tf.cost import Measurement, Runtime, Table, TableHeader, load_operator_model, table_path, write_table
 from micronas_tf.errors import CostError
-from micronas_tf.estimation import fit_latency, latency_source
+from micronas_tf.estimation import fit_latency, latency_notes, latency_source
 from micronas_tf.ops import OpSpec
-from micronas_tf.space import build_space
+from micronas_tf.space import SpaceConfig, build_space
 
 BOARD = load_board("nucleo_f446re")
 OP = OpSpec("softmax", ((1, 1, 6),), (1, 1, 6))
@@ -79,6 +80,50 @@ def test_an_emulated_boards_table_gives_a_model_of_the_board_that_it_stands_for(
     assert fitted.kinds["conv2d"].check.mean_error < 0.001
     with pytest.raises(CostError, match=r"is of qemu_cortex_m4. Received: --board nucleo_l552ze_q"):
         fit_latency(tmp_path / "t.csv", "nucleo_l552ze_q", None, seed=0, out=None)
+
+
+SPACE = build_space(64, 3, 5, SpaceConfig(extra_cells=0))
+COMMAND = "micronas-tf characterize --board {} --runtime {} --window 64 --sensors 3 --classes 5 --extra-cells 0"
+
+
+def write_rows(folder: Path, count: int | None) -> None:
+    """A table of the first operators of the space."""
+    model = load_operator_model(BOARD.id, "bundle")
+    rows = tuple(Measurement(op, model.cycles(op).cycles) for op in SPACE.operators()[:count])
+    write_table(table_path(folder, BOARD.id, "bundle"), replace(TABLE, measurements=rows))
+
+
+def test_a_search_says_where_its_latencies_come_from(tables: Path) -> None:
+    total = len(SPACE.operators())
+    model = f"Latency of {total} operators: {total} by the fitted model of nucleo_f446re."
+    assert latency_notes("auto", BOARD.id, "tflm", SPACE) == (
+        model,
+        f"To measure them: {COMMAND.format(BOARD.id, 'tflm')}",
+    )
+    write_rows(tables, 7)
+    origins, offer = latency_notes("auto", BOARD.id, "bundle", SPACE)
+    assert origins == (
+        f"Latency of {total} operators: 7 by the lookup table of nucleo_f446re (made up, 2026-01-31); "
+        f"{total - 7} by the fitted model of nucleo_f446re, emulated."
+    )
+    assert offer == f"To measure the other {total - 7}: {COMMAND.format(BOARD.id, 'bundle')} --resume"
+    write_rows(tables, None)
+    (origins,) = latency_notes("auto", BOARD.id, "bundle", SPACE)
+    assert f"{total} by the lookup table" in origins
+
+
+def test_measuring_is_offered_where_it_can_be_done_and_is_wanted() -> None:
+    assert len(latency_notes("auto", "nicla_sense_me", "tflm", SPACE)) == 1
+    assert len(latency_notes("ops", BOARD.id, "tflm", SPACE)) == 1
+    assert COMMAND.format("qemu_cortex_m4", "bundle") in latency_notes("auto", "qemu_cortex_m4", "bundle", SPACE)[1]
+    standard = latency_notes("auto", BOARD.id, "tflm", build_space(128, 9, 6))[1]
+    assert standard.endswith("--runtime tflm --window 128 --sensors 9 --classes 6")
+
+
+def test_the_command_that_is_offered_exists() -> None:
+    words = latency_notes("auto", BOARD.id, "tflm", SPACE)[1].partition(": ")[2].split()
+    context = characterize.make_context("characterize", words[2:])
+    assert (context.params["window"], context.params["runtime"], context.params["resume"]) == (64, "tflm", False)
 
 
 def test_emulated_cycles_have_a_larger_error(tables: Path) -> None:

@@ -15,11 +15,12 @@ from micronas_tf.console import KIB, ConsoleProgress
 from micronas_tf.cost import Runtime
 from micronas_tf.datasets import Dataset, Windows, load_dataset, split_dataset
 from micronas_tf.errors import BoardError, DataError, MicronasError, RunError
+from micronas_tf.estimation import latency_notes
 from micronas_tf.pipeline import Quantisation, Result, Settings, run
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RunDirectory, read_json
 from micronas_tf.search import SearchRecipe
-from micronas_tf.space import SpaceConfig
+from micronas_tf.space import SpaceConfig, build_space
 from micronas_tf.training import TrainingRecipe
 
 
@@ -166,10 +167,19 @@ def _run(dataset: Dataset, settings: Settings, directory: Path, about: dict[str,
         if not verbose:
             return run(dataset, settings, directory, about=about, progress=silent)
         with ConsoleProgress(settings.budget) as progress:
+            for note in _latency_notes(dataset, settings):
+                progress.say(note)
             return run(dataset, settings, directory, about=about, progress=progress)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(f"Interrupted. Go on with: micronas-tf search --resume {directory}")
         raise
+
+
+def _latency_notes(dataset: Dataset, settings: Settings) -> tuple[str, ...]:
+    """Said before anything is trained: where the latencies come from."""
+    part = dataset.train
+    space = build_space(part.window, part.sensors, part.n_classes, settings.space)
+    return latency_notes(settings.latency_source, settings.board, settings.runtime, space)
 
 
 def _from_arrays(  # noqa: PLR0917

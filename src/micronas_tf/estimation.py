@@ -14,16 +14,19 @@ from micronas_tf.cost import (
     Runtime,
     default_source,
     fit_operator_model,
+    is_measured,
     is_table,
     load_operator_model,
     model_path,
     network_costs,
     read_measurements,
     read_table,
+    source_counts,
     write_operator_model,
 )
 from micronas_tf.errors import CostError, ModelError
 from micronas_tf.ops import Network
+from micronas_tf.space import SearchSpace, SpaceConfig
 
 
 def user_tables() -> Path:
@@ -52,6 +55,39 @@ def latency_source(name: str, board: Board, runtime: Runtime = "tflm") -> Latenc
             f"{path} is of the runtime {table.runtime}. Received: --runtime {runtime}. Choose one of the two."
         )
     return table
+
+
+def latency_notes(name: str, board_name: str, runtime: Runtime, space: SearchSpace) -> tuple[str, ...]:
+    """What a search should know of its latencies: where those of its operators come from, and how to measure the rest.
+
+    Args:
+        name: of the latency source, as for `latency_source`.
+        board_name: id, or a board's .toml file.
+        runtime: whose kernels.
+        space: whose operators.
+
+    Raises:
+        BoardError, CostError: unknown board, or no latency source.
+    """
+    board = load_board(board_name)
+    source, operators = latency_source(name, board, runtime), space.operators()
+    counts = {part: count for part, count in source_counts(source, operators).items() if count}
+    measured = sum(is_measured(source, op) for op in operators)
+    notes = f"Latency of {len(operators)} operators: {'; '.join(f'{n} by the {part}' for part, n in counts.items())}."
+    if name != "auto" or not board.firmware or measured == len(operators):
+        return (notes,)
+    what = f"the other {len(operators) - measured}" if measured else "them"
+    return (notes, f"To measure {what}: {_characterize_command(board_name, runtime, space, resume=measured > 0)}")
+
+
+def _characterize_command(board_name: str, runtime: Runtime, space: SearchSpace, *, resume: bool) -> str:
+    """The command that fills the table which `auto` reads; `resume` keeps what it holds."""
+    extra = space.config.extra_cells
+    return (
+        f"micronas-tf characterize --board {board_name} --runtime {runtime} --window {space.window} "
+        f"--sensors {space.sensors} --classes {space.classes}"
+        f"{f' --extra-cells {extra}' if extra != SpaceConfig().extra_cells else ''}{' --resume' if resume else ''}"
+    )
 
 
 def fit_latency(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -168,6 +169,10 @@ def test_a_finished_run_is_shown_again_as_a_table(copy: Path, invoke: Invoke) ->
     # rich folds long lines; the files are named one by one.
     assert all(name in result.stdout for name in ("model.keras", "model.tflite", "metrics.json"))
     assert "verifying" in result.stderr
+    assert re.search(
+        r"^Latency of \d+ operators: \d+ by the fitted model of nucleo_f446re\.$", result.stderr, re.MULTILINE
+    )
+    assert "micronas-tf characterize --board nucleo_f446re --runtime tflm --window 100 " in result.stderr
     assert (copy / "model.tflite").read_bytes() == flatbuffer
     assert read(copy / "run.json")["status"] == "done"
 

@@ -10,7 +10,9 @@ from micronas_tf.cost.latency import (
     LookupTable,
     NetworkLatency,
     OperationCount,
+    is_measured,
     network_latency,
+    source_counts,
 )
 from micronas_tf.cost.macs import macs, network_macs
 from micronas_tf.cost.memory import (
@@ -59,6 +61,7 @@ __all__ = [
     "default_source",
     "fit_operator_model",
     "flash_bytes",
+    "is_measured",
     "is_table",
     "load_operator_model",
     "macs",
@@ -74,6 +77,7 @@ __all__ = [
     "read_measurements",
     "read_table",
     "scratch_sizes",
+    "source_counts",
     "table_path",
     "working_set_bytes",
     "write_operator_model",
