@@ -18,13 +18,14 @@ import pytest
 from tests.firmware.images import build_image, require_tools
 
 from micronas_tf.boards import load_board
-from micronas_tf.cost import Measurement, Table, load_operator_model, network_latency, read_table
+from micronas_tf.cost import Measurement, load_operator_model, network_latency, read_table
 from micronas_tf.device import (
     MACHINES,
     Bench,
     DisconnectedError,
     calibrate,
     characterise,
+    check_calibrates,
     emulated_bench,
     network_counts,
 )
@@ -100,22 +101,21 @@ def test_cycles_are_instructions_times_the_constant(bench: Bench, tmp_path: Path
 def test_the_constant_is_fitted_on_a_table_of_the_real_board(bench: Bench, tmp_path: Path) -> None:
     """A table made by the emulator itself with another constant gives that constant back."""
     table = characterise(replace(bench, cycles_per_instruction=2.0), OPERATORS, tmp_path / "t.csv").table
-    real = Table(replace(table.header, board=bench.board.emulates), table.measurements)
-    found = calibrate(bench, real)
+    found = calibrate(bench, table.measurements)
     assert found.cycles_per_instruction == pytest.approx(2.0, rel=1e-4)
     assert found.mean_error < 1e-3
     assert found.operators == 20
+    check_calibrates(bench, bench.board.emulates, "bundle")
     with pytest.raises(CostError, match=f"Received: {bench.board.id}"):
-        calibrate(bench, table)
+        check_calibrates(bench, bench.board.id, "bundle")
+    with pytest.raises(CostError, match="and tflm"):
+        check_calibrates(bench, bench.board.emulates, "tflm")
 
 
-def test_a_table_too_large_for_the_board(bench: Bench) -> None:
-    with bench.connect() as link:
-        header = bench.header(link.connect())
+def test_operators_too_large_for_the_board(bench: Bench) -> None:
     op = OpSpec("mean", ((512, 64, 8),), (1, 1, 8))
-    table = Table(replace(header, board=bench.board.emulates), (Measurement(op, 1e9),))
     with pytest.raises(CostError, match="No operator of the table fits"):
-        calibrate(bench, table)
+        calibrate(bench, [Measurement(op, 1e9)])
 
 
 def _end_in_use(bench: Bench) -> None:

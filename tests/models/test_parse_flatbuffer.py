@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,3 +81,14 @@ def test_what_is_no_flatbuffer_is_refused(data: bytes) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="No file"):
         load_network(tmp_path / "absent.tflite")
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.tflite"
+    for data, message in (
+        (b"nothing of the kind", "holds 'TFL3' at byte 4"),
+        (b"\x10\0\0\0TFL3" + b"\xff" * 40, "damaged"),
+    ):
+        broken.write_bytes(data)
+        with pytest.raises(ModelError, match=rf"{re.escape(str(broken))}: .*{message}"):
+            load_network(broken)

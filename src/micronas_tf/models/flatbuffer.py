@@ -68,12 +68,17 @@ def load_network(path: str | Path) -> Network:
     """The network of a .tflite file on disk.
 
     Raises:
-        ModelError: as `network_from_flatbuffer`, or there is no such file.
+        ModelError: as `network_from_flatbuffer`, or the file cannot be read; the message names it.
     """
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"No file {path}. Give the path of an int8 .tflite model.")
-    return network_from_flatbuffer(path.read_bytes())
+    try:
+        return network_from_flatbuffer(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"Cannot read {path}: {error.strerror}.") from error
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
 def operator_name(model: Any, operator: Any) -> str:
