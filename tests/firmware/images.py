@@ -18,7 +18,6 @@ from micronas_tf.errors import DeviceError
 
 from .emulator import QEMU
 
-
 REQUIRED: Final = "MICRONAS_TOOLS"
 """Set to `required`, by .ci/run, this variable says that compiler and emulator must be there."""
 
