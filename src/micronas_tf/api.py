@@ -19,7 +19,7 @@ from micronas_tf.estimation import latency_notes
 from micronas_tf.pipeline import Quantisation, Result, Settings, run
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RunDirectory, read_json
-from micronas_tf.search import SearchRecipe
+from micronas_tf.search import SearchRecipe, Strategy
 from micronas_tf.space import SpaceConfig, build_space
 from micronas_tf.training import TrainingRecipe
 
@@ -39,6 +39,7 @@ class MicroNAS:
         memory_figure: `arena` (what TFLM must be given) or `peak` (the MicroNAS paper's figure).
         epochs: of the search and of the training, each; the recipes' own when None.
         seed: of everything random.
+        strategy: `dnas`, or a baseline to compare it with: `random`, `darts-softmax`, `darts-gumbel`.
         quantize: `qat` (fine-tuning), `qat-scratch` (as in the paper) or `ptq`.
         latency_source: `auto`, `ops`, or the path of a lookup table.
         runtime: whose kernels will run the model: `tflm` or `bundle`.
@@ -59,6 +60,7 @@ class MicroNAS:
         memory_figure: MemoryFigure = "arena",
         epochs: int | None = None,
         seed: int = 0,
+        strategy: Strategy = "dnas",
         quantize: Quantisation = "qat",
         latency_source: str = "auto",
         runtime: Runtime = "tflm",
@@ -74,6 +76,7 @@ class MicroNAS:
             latency_source=latency_source,
             runtime=runtime,
             margin=margin,
+            strategy=strategy,
             quantisation=quantize,
             seed=seed,
             space=SpaceConfig() if extra_cells is None else SpaceConfig(extra_cells=extra_cells),

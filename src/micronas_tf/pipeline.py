@@ -7,9 +7,10 @@ goes on where it stopped.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from math import isnan
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -28,7 +29,18 @@ from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
 from micronas_tf.quantize import Int8Report, QatRecipe, quantise_ptq, quantise_qat, train_qat, verify
 from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, read_json, write_json
-from micronas_tf.search import Candidate, Projector, Ranked, SearchRecipe, SpaceFigures, rank, search, tabulate_figures
+from micronas_tf.search import (
+    Candidate,
+    Projector,
+    Ranked,
+    SearchRecipe,
+    SpaceFigures,
+    Strategy,
+    random_search,
+    rank,
+    search,
+    tabulate_figures,
+)
 from micronas_tf.space import SpaceConfig, build_space, lower
 from micronas_tf.training import TrainingRecipe, float_scores, network_input, train, training_batches
 
@@ -51,6 +63,7 @@ class Settings:
             of a lookup table.
         runtime: whose kernels will run the model: `tflm` or `bundle`.
         margin: latency is kept below limit / (1 + margin); None takes the source's mean error.
+        strategy: how architectures are found.
         quantisation: QAT as fine-tuning, QAT from scratch (as the paper does), or PTQ.
         seed: of everything random.
         space: numbers of the search space.
@@ -64,6 +77,7 @@ class Settings:
     latency_source: str = "auto"
     runtime: Runtime = "tflm"
     margin: float | None = None
+    strategy: Strategy = "dnas"
     quantisation: Quantisation = "qat"
     seed: int = 0
     space: SpaceConfig = field(default_factory=SpaceConfig)
@@ -74,6 +88,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.quantisation not in get_args(Quantisation):
             raise RunError(f"Quantisation is one of {get_args(Quantisation)}. Received: {self.quantisation!r}.")
+        if self.strategy not in get_args(Strategy):
+            raise RunError(f"A strategy is one of {get_args(Strategy)}. Received: {self.strategy!r}.")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -219,22 +235,7 @@ def find_architecture(
         architecture = Architecture.from_json(read_json(files.architecture))
         network = lower(space, architecture)
         return Candidate(architecture, network, plan.costs(network), 0.0)
-    settings = plan.settings
-    weights, alphas = split(plan.dataset.train, ALPHA_FRACTION, seed=settings.seed)
-    supernet = search(
-        plan.figures,
-        weights,
-        alphas,
-        standardisation,
-        settings.search,
-        seed=settings.seed,
-        directory=files.search,
-        progress=progress,
-    )
-    probabilities = supernet.probabilities()
-    write_json(files.probabilities, probabilities)
-    candidates = plan.projector.best(probabilities, settings.search.candidates, progress)
-    ranked = rank(supernet, candidates, weights, alphas, standardisation, seed=settings.seed, progress=progress)
+    ranked = _ranked(plan, files, standardisation, progress)
     write_json(files.candidates, [_describe(item) for item in ranked])
     candidate = ranked[0].candidate
     write_json(files.network, candidate.network.to_json())
@@ -242,10 +243,52 @@ def find_architecture(
     return candidate
 
 
+def _ranked(plan: Plan, files: RunDirectory, standardisation: Standardisation, progress: Progress) -> list[Ranked]:
+    """Architectures within budget, compared on windows that train no weights, best first."""
+    settings = plan.settings
+    weights, alphas = split(plan.dataset.train, ALPHA_FRACTION, seed=settings.seed)
+    if settings.strategy == "random":
+        return random_search(
+            plan.projector,
+            weights,
+            alphas,
+            standardisation,
+            settings.training,
+            settings.search.trials,
+            seed=settings.seed,
+            directory=files.search,
+            progress=progress,
+        )
+    supernet = search(
+        plan.figures,
+        weights,
+        alphas,
+        standardisation,
+        settings.search,
+        seed=settings.seed,
+        strategy=settings.strategy,
+        directory=files.search,
+        progress=progress,
+    )
+    probabilities = supernet.probabilities()
+    write_json(files.probabilities, probabilities)
+    candidates = _candidates(plan, probabilities, progress)
+    return rank(supernet, candidates, weights, alphas, standardisation, seed=settings.seed, progress=progress)
+
+
+def _candidates(plan: Plan, probabilities: Mapping[str, Sequence[float]], progress: Progress) -> list[Candidate]:
+    """The most probable architectures, and those of a ladder up to the limit: undecided gates tell little of size."""
+    recipe = plan.settings.search
+    best = plan.projector.best(probabilities, recipe.candidates, progress)
+    ladder = plan.projector.ladder(probabilities, recipe.rungs, progress)
+    return list({candidate.architecture: candidate for candidate in (*best, *ladder)}.values())
+
+
 def _describe(ranked: Ranked) -> dict[str, Any]:
     candidate = ranked.candidate
     return {
-        "supernet_accuracy": ranked.accuracy,
+        "accuracy": ranked.accuracy,
+        "cross_entropy": None if isnan(ranked.cross_entropy) else ranked.cross_entropy,
         "score": candidate.score,
         **candidate.costs.to_json(),
         "architecture": candidate.architecture.to_json(),
