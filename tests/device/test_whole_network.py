@@ -7,7 +7,7 @@ import pytest
 from micronas_tf.device import GarbledError, RefusedError, network_counts
 from micronas_tf.ops import Network, Node, OpSpec
 
-from .fake_board import FakeBoard, linked
+from .fake_board import RECOVERING, FakeBoard, linked
 
 SHAPE = (16, 5, 8)
 NETWORK = Network(
@@ -34,7 +34,7 @@ def test_every_tensor_has_its_place() -> None:
 
 
 def test_a_lost_line_starts_the_network_anew() -> None:
-    with FakeBoard(faults={2: lambda *_: b"\xff\n"}, answers=RUN) as board, linked(board) as link:
+    with FakeBoard(faults={2: lambda *_: b"\xff\n"}, answers=RUN) as board, linked(board, RECOVERING) as link:
         assert network_counts(link, NETWORK, 2, 180_000_000) == (700, 701)
     assert board.nodes == len(NETWORK.nodes)
     assert board.asked.count("NET") == 2
