@@ -73,11 +73,11 @@ def latency_notes(name: str, board_name: str, runtime: Runtime, space: SearchSpa
     source, operators = latency_source(name, board, runtime), space.operators()
     counts = {part: count for part, count in source_counts(source, operators).items() if count}
     measured = sum(is_measured(source, op) for op in operators)
-    notes = f"Latency of {len(operators)} operators: {'; '.join(f'{n} by the {part}' for part, n in counts.items())}."
+    origins = f"Latency of {len(operators)} operators: {'; '.join(f'{n} by the {part}' for part, n in counts.items())}."
     if name != "auto" or not board.firmware or measured == len(operators):
-        return (notes,)
+        return (origins,)
     what = f"the other {len(operators) - measured}" if measured else "them"
-    return (notes, f"To measure {what}: {_characterize_command(board_name, runtime, space, resume=measured > 0)}")
+    return (origins, f"To measure {what}: {_characterize_command(board_name, runtime, space, resume=measured > 0)}")
 
 
 def _characterize_command(board_name: str, runtime: Runtime, space: SearchSpace, *, resume: bool) -> str:

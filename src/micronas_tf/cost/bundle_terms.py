@@ -37,6 +37,7 @@ BLOCK: Final = 64
 
 MOST_SINGLE_TAPS: Final = 16
 _COLUMNS: Final = (3, 5, 7)
+"""Kernels over time alone that have a function of their own."""
 
 _PAIRED: Final = (
     "paired_operator", "paired_positions", "paired_passes", "border_changes", "border_pairs", "border_taps",
@@ -157,9 +158,9 @@ def _long(counts: Counter[str], where: _Pass, channels: int, times: int, blocks:
 def _single(op: OpSpec) -> Counts:
     taps, filters = prod(op.kernel), op.output[2]
     words = -(-taps // 2)
-    inside, border = _pairs_inside(_geometry(op)) if op.kernel[1] == 1 and op.kernel[0] in _COLUMNS else (0, None)
     passes = -(-op.output[0] * op.output[1] // 2)
-    border = passes if border is None else border
+    inside = _passes_inside(_geometry(op)) if op.kernel[1] == 1 and op.kernel[0] in _COLUMNS else 0
+    border = passes - inside
     return {
         "single_operator": 1,
         "single_passes": passes,
@@ -175,13 +176,12 @@ def _single(op: OpSpec) -> Counts:
 
 
 @lru_cache(maxsize=1024)
-def _pairs_inside(op: OpSpec) -> tuple[int, int]:
-    """Passes over two positions that both see all taps, and the other passes."""
+def _passes_inside(op: OpSpec) -> int:
+    """Passes over two positions that both see all taps."""
     whole = (0, op.kernel[0])
     fits = [taps == whole for taps in _inside(op, 0) for _ in range(op.output[1])]
     # The last of an odd number of positions is computed twice.
-    inside = sum(first and second for first, second in zip(fits[::2], [*fits[1::2], fits[-1]], strict=False))
-    return inside, -(-len(fits) // 2) - inside
+    return sum(first and second for first, second in zip(fits[::2], [*fits[1::2], fits[-1]], strict=False))
 
 
 def _plain(op: OpSpec) -> Counts:
