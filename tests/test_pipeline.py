@@ -77,7 +77,7 @@ def cheap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
     monkeypatch.setattr(pipeline, "quantise", quantise)
-    monkeypatch.setattr(pipeline, "rank", lambda supernet, found, *others, **options: [Ranked(found[0], 0.5)])
+    monkeypatch.setattr(pipeline, "rank", lambda supernet, found, *others, **options: [Ranked(found[0], 0.5, 1.0)])
     monkeypatch.setattr(pipeline, "evaluate", evaluate)
     tf.config.run_functions_eagerly(True)
     yield

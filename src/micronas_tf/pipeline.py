@@ -10,7 +10,6 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from math import isnan
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -40,6 +39,7 @@ from micronas_tf.search import (
     rank,
     search,
     tabulate_figures,
+    train_and_rank,
 )
 from micronas_tf.space import SpaceConfig, build_space, lower
 from micronas_tf.training import TrainingRecipe, float_scores, network_input, train, training_batches
@@ -254,7 +254,7 @@ def _ranked(plan: Plan, files: RunDirectory, standardisation: Standardisation, p
             alphas,
             standardisation,
             settings.training,
-            settings.search.trials,
+            max(1, settings.search.trials),
             seed=settings.seed,
             directory=files.search,
             progress=progress,
@@ -273,7 +273,24 @@ def _ranked(plan: Plan, files: RunDirectory, standardisation: Standardisation, p
     probabilities = supernet.probabilities()
     write_json(files.probabilities, probabilities)
     candidates = _candidates(plan, probabilities, progress)
-    return rank(supernet, candidates, weights, alphas, standardisation, seed=settings.seed, progress=progress)
+    ranked = rank(supernet, candidates, weights, alphas, standardisation, seed=settings.seed, progress=progress)
+    trials = settings.search.trials
+    if not trials:
+        return ranked
+    found = [one.candidate for one in ranked[: trials - trials // 2]]
+    others = plan.projector.explore(trials // 2, settings.search.explore, settings.seed)
+    tried = list({candidate.architecture: candidate for candidate in (*found, *others)}.values())
+    return train_and_rank(
+        tried,
+        weights,
+        alphas,
+        standardisation,
+        settings.training.shortened(settings.search.trial_share),
+        seed=settings.seed,
+        total=len(tried),
+        directory=files.search,
+        progress=progress,
+    )
 
 
 def _candidates(plan: Plan, probabilities: Mapping[str, Sequence[float]], progress: Progress) -> list[Candidate]:
@@ -288,7 +305,7 @@ def _describe(ranked: Ranked) -> dict[str, Any]:
     candidate = ranked.candidate
     return {
         "accuracy": ranked.accuracy,
-        "cross_entropy": None if isnan(ranked.cross_entropy) else ranked.cross_entropy,
+        "cross_entropy": ranked.cross_entropy,
         "score": candidate.score,
         **candidate.costs.to_json(),
         "architecture": candidate.architecture.to_json(),

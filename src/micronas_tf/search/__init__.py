@@ -3,8 +3,8 @@
 from micronas_tf.search.dnas import SearchRecipe, Strategy, expected_costs, search
 from micronas_tf.search.figures import SpaceFigures, tabulate_figures
 from micronas_tf.search.project import Candidate, Least, Projector
-from micronas_tf.search.random_search import draw, random_search, train_and_rank
 from micronas_tf.search.rank import Ranked, rank
+from micronas_tf.search.trials import draw, random_search, train_and_rank
 
 __all__ = [
     "Candidate",

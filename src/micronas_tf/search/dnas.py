@@ -54,7 +54,10 @@ class SearchRecipe:
         rotation_degrees: of the augmentation, as in the training of the plain model.
         candidates: most probable architectures within budget that are compared in the end.
         rungs: of the ladder of latencies up to the limit, whose most probable architectures are compared as well.
-        trials: architectures that the strategy `random` trains.
+        trials: architectures that are trained from scratch in the end, half of them by what the search found, half of
+            them random ones near the limit; none: the supernet decides. For the strategy `random`, all of them random.
+        trial_share: of the recipe's steps that a trial takes; the strategy `random` trains in full.
+        explore: least share of the greatest latency within the budget that a random architecture of the trials has.
     """
 
     epochs: int = 30
@@ -76,7 +79,9 @@ class SearchRecipe:
     rotation_degrees: float = 15.0
     candidates: int = 4
     rungs: int = 6
-    trials: int = 6
+    trials: int = 8
+    trial_share: float = 0.3
+    explore: float = 0.85
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or not 0.0 <= self.warmup < 1.0 or not 0.0 < self.cooling <= 1.0:
@@ -86,10 +91,15 @@ class SearchRecipe:
                 "A search's tightening is a share, its entropy weight not negative, `decided` below 1. "
                 f"Received: {self.tightening}, {self.entropy_weight}, {self.decided}."
             )
-        if min(self.candidates, self.rungs, self.trials) < 1:
+        if min(self.candidates, self.rungs) < 1 or self.trials < 0:
             raise SpaceError(
-                "A search compares one candidate, rung or trial at least. "
+                "A search compares one candidate and one rung at least, and its trials are not negative. "
                 f"Received: {self.candidates}, {self.rungs}, {self.trials}."
+            )
+        if not 0.0 < self.trial_share <= 1.0 or not 0.0 < self.explore <= 1.0:
+            raise SpaceError(
+                "The shares `trial_share` and `explore` are above 0 and at most 1. "
+                f"Received: {self.trial_share}, {self.explore}."
             )
 
     def steps_per_epoch(self, samples: int, batch_size: int) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+import numpy as np
+
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
 from micronas_tf.cost import NetworkCosts
@@ -148,6 +150,25 @@ class Projector:
             found.append(candidate)
         progress("projecting", count, count, _shown(found[-1]))
         return found
+
+    def explore(self, count: int, share: float, seed: int) -> list[Candidate]:
+        """Distinct random networks within budget whose latency is `share` of the greatest possible one or more.
+
+        Each is the most probable network under random probabilities, which are uniform over those of every group.
+
+        Raises:
+            BudgetError: not one architecture fits.
+        """
+        rng = np.random.default_rng(seed)
+        groups = self.figures.space.groups
+        least_latency_ms = share * self._greatest_latency_ms()
+        found: dict[Architecture, Candidate] = {}
+        for _ in range(count):
+            drawn = {group.name: rng.dirichlet(np.ones(len(group))).tolist() for group in groups}
+            candidate = next(self._networks(drawn, least_latency_ms), None)
+            if candidate is not None:
+                found.setdefault(candidate.architecture, candidate)
+        return list(found.values())
 
     def _greatest_latency_ms(self) -> float:
         """Of the networks within the other limits, but the latency limit at most."""

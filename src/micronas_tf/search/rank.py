@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
 
 import numpy as np
 import tensorflow as tf
@@ -28,12 +27,12 @@ class Ranked:
     Attributes:
         candidate: an architecture within budget.
         accuracy: of the supernet with this architecture, or of the model trained from scratch.
-        cross_entropy: mean, in nats; nan where it was not found.
+        cross_entropy: mean, in nats.
     """
 
     candidate: Candidate
     accuracy: float
-    cross_entropy: float = nan
+    cross_entropy: float
 
 
 def rank(

@@ -1,4 +1,4 @@
-"""Random search, the baseline that a search has to beat: the best of some architectures drawn within the budget."""
+"""Trials: architectures within the budget, trained from scratch and compared; random search is nothing else."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.datasets import Standardisation, Windows
@@ -19,9 +20,12 @@ from micronas_tf.progress import Progress, silent
 from micronas_tf.search.project import Candidate, Projector
 from micronas_tf.search.rank import Ranked
 from micronas_tf.space import lower, random_architecture
-from micronas_tf.training import TrainingRecipe, float_scores, network_input, train
+from micronas_tf.training import TrainingRecipe, network_input, train
 
 _MOST_REPEATS = 30
+
+_LEAST_PROBABILITY = 1e-7
+"""float32 knows no less beside 1."""
 
 _DRAWS = 500
 """Where none of so many uniform draws fits, random probabilities are projected instead."""
@@ -111,38 +115,44 @@ def train_and_rank(
     """Candidates by the accuracy that they reach when trained from scratch.
 
     Args:
-        candidates: what to train; always the same ones for a directory.
+        candidates: what to train.
         weight_windows: train the weights.
         alpha_windows: compare the architectures.
         standardisation: fitted on train.
         recipe: of every training.
         seed: of every training.
         total: of the candidates, for the progress.
-        directory: keeps the accuracies found so far; a search that finds them goes on after them.
-        progress: hears of the stage `search`.
-        stop: asked after each architecture; True ends the search.
+        directory: keeps what was found so far; who finds it there does not train that candidate again.
+        progress: hears of the stage `trials`.
+        stop: asked after each candidate; True ends the trials.
 
     Returns:
-        By accuracy, best first; ties stay in the order given.
+        By accuracy, best first; equal ones by cross-entropy.
     """
     ranked: list[Ranked] = []
-    file = None if directory is None else directory / "trained.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file and file.exists() else []
-    held_out = network_input(alpha_windows, standardisation), alpha_windows.y
+    file = None if directory is None else directory / "trials.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file and file.exists() else {}
+    x, y = network_input(alpha_windows, standardisation), alpha_windows.y
     for index, candidate in enumerate(candidates):
-        progress("search", index, total, _best(ranked))
-        if index < len(known):
-            accuracy = float(known[index])
-        else:
+        progress("trials", index, total, _best(ranked))
+        name = json.dumps(candidate.architecture.to_json()["choices"])
+        if name not in known:
             model = _trained(candidate, weight_windows, standardisation, recipe, seed)
-            accuracy = float_scores(model, *held_out)["accuracy"]
-        ranked.append(Ranked(candidate, accuracy))
-        if file:
-            write_atomically(file, json.dumps([one.accuracy for one in ranked]))
+            known[name] = _scores(model, x, y)
+            if file:
+                write_atomically(file, json.dumps(known))
+        ranked.append(Ranked(candidate, *known[name]))
         if stop():
             break
-    progress("search", total, total, _best(ranked))
-    return sorted(ranked, key=lambda item: -item.accuracy)
+    progress("trials", total, total, _best(ranked))
+    return sorted(ranked, key=lambda item: (-item.accuracy, item.cross_entropy))
+
+
+def _scores(model: keras.Model, x: NDArray[np.float32], y: NDArray[np.int64]) -> tuple[float, float]:
+    """Accuracy, and mean cross-entropy in nats."""
+    probabilities = model.predict(x, batch_size=256, verbose=0)
+    of_truth = probabilities[np.arange(len(y)), y].clip(_LEAST_PROBABILITY)
+    return float((probabilities.argmax(-1) == y).mean()), -float(np.log(of_truth).mean())
 
 
 def _trained(
