@@ -26,6 +26,7 @@ from micronas_tf.cost.memory import (
     peak_memory_bytes,
     plan_arena,
     scratch_sizes,
+    tensor_buffers,
     working_set_bytes,
 )
 from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, write_operator_model
@@ -74,6 +75,7 @@ __all__ = [
     "read_measurements",
     "read_table",
     "scratch_sizes",
+    "tensor_buffers",
     "table_path",
     "working_set_bytes",
     "write_operator_model",
