@@ -98,7 +98,7 @@ def write_bundle(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         linked = link(folder, board.cpu)
-        about = _about(model, program, plan, golden, board, linked)
+        about = _about(model, program, plan, golden, board=board, linked=linked)
         (folder / "bundle.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(_readme(model, about, board, figures or {}), encoding="utf-8")
     return about
@@ -115,9 +115,7 @@ def _check(model: Model, program: Program) -> None:
         )
 
 
-def _sources(
-    model: Model, program: Program, plan: ArenaPlan, golden: Golden, board: Board
-) -> dict[str, str | bytes]:
+def _sources(model: Model, program: Program, plan: ArenaPlan, golden: Golden, board: Board) -> dict[str, str | bytes]:
     """Every file but `bundle.json` and the README, by its place in the bundle."""
     text = ModelText(
         name=model.name.replace("*/", ""),
@@ -161,7 +159,7 @@ def kernel_files(program: Program) -> dict[str, bytes]:
 
 
 def _about(
-    model: Model, program: Program, plan: ArenaPlan, golden: Golden, board: Board, linked: Linked | None
+    model: Model, program: Program, plan: ArenaPlan, golden: Golden, *, board: Board, linked: Linked | None
 ) -> dict[str, Any]:
     network = program.network
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Final
 
 from micronas_tf.boards import Board, board_ids, load_board
 from micronas_tf.cost import Runtime, TableHeader
-from micronas_tf.device.build import build_image, environment, upload
+from micronas_tf.device.build import build_image, bundle_environment, environment, upload
 from micronas_tf.device.emulator import MACHINES, emulated_board, machine_of, qemu_version, require_qemu
 from micronas_tf.device.link import Link
 from micronas_tf.device.protocol import Banner, WrongFirmwareError
@@ -100,9 +101,39 @@ def prepare_bench(
     return Bench(board, runtime, partial(_real_board, found), f"measured on {board.name}")
 
 
-def _prepare_emulated(board: Board, runtime: Runtime, port: str | None, constant: float | None) -> Bench:
+@contextmanager
+def bundle_bench(board: Board, bundle: Path, port: str | None = None) -> Iterator[Bench]:
+    """The board with a bundle in its firmware, for the length of a block.
+
+    Args:
+        board: what to build for.
+        bundle: folder of the bundle.
+        port: serial port of a real board; the only Nucleo's when None.
+
+    Raises:
+        BoardError, DeviceError: as `prepare_bench`.
+    """
+    check_has_firmware(board)
+    name = bundle_environment(board)
+    if not board.emulated:
+        found = find_port(board, port)
+        upload(name, bundle=bundle)
+        yield Bench(board, "bundle", partial(_real_board, found), f"measured on {board.name}")
+        return
+    _refuse_port(board, port)
+    require_qemu()
+    with tempfile.TemporaryDirectory() as folder:
+        image = build_image(name, bundle=bundle, copy=Path(folder) / "firmware.elf")
+        yield emulated_bench(board, "bundle", image, board.cycles_per_instruction or 1.0)
+
+
+def _refuse_port(board: Board, port: str | None) -> None:
     if port is not None:
         raise BoardError(f"{board.id} is emulated: its port comes with it. Received: --port {port}. Leave it out.")
+
+
+def _prepare_emulated(board: Board, runtime: Runtime, port: str | None, constant: float | None) -> Bench:
+    _refuse_port(board, port)
     require_qemu()
     image = build_image(environment(board, runtime))
     return emulated_bench(board, runtime, image, constant or board.cycles_per_instruction or 1.0)
