@@ -310,7 +310,7 @@ def disproved(found: Mapping[str, Any]) -> BudgetError | None:
     if not found["within_budget"]:
         latency = found["latency_ms"]
         return BudgetError(
-            f"The latency limit is {latency['limit']:g} ms. Measured on {found['board']}: {latency['measured']:.2f} ms. "
+            f"The latency limit is {latency['limit']:g} ms. On {found['board']} it takes {latency['measured']:.2f} ms. "
             "Characterise the board and search again."
         )
     return None

@@ -2,6 +2,7 @@
 #include "bundle.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "../board/board.h"
 #include "bundle_step.h"
@@ -21,6 +22,17 @@ static float *floats(mn_arena memory) { return (float *)(void *)memory.start; }
 static int8_t *quantised(mn_arena memory) { return memory.start + MODEL_INPUT_VALUES * sizeof(float); }
 
 size_t mn_bundle_memory(void) { return MODEL_INPUT_VALUES * (sizeof(float) + 1); }
+
+int mn_bundle_fetch(mn_arena memory, int32_t number) {
+    size_t room = 0;
+    const int8_t *const windows = mn_board_preloaded(&room);
+    const size_t bytes = MODEL_INPUT_VALUES * sizeof(float);
+    if (memory.bytes < mn_bundle_memory() || room / bytes <= (size_t)number) {
+        return 0;
+    }
+    memcpy(memory.start, windows + (size_t)number * bytes, bytes);
+    return 1;
+}
 
 static uint8_t paint(uint32_t seed, uint32_t at) {
     uint32_t x = (seed ^ at * 2654435761U) * 2246822519U;

@@ -28,6 +28,9 @@ const mn_bundle_info *mn_bundle_about(void);
 /* How much memory the window takes, first as floats, then quantised. */
 size_t mn_bundle_memory(void);
 
+/* Copies a window from where the board's emulator puts them; 0 where there is none, or no room. */
+int mn_bundle_fetch(mn_arena memory, int32_t number);
+
 /* Predicts the window in `memory` twice. The model's arena is filled with bytes drawn from the seed before each time. */
 void mn_bundle_predict(mn_arena memory, uint32_t seed, mn_bundle_prediction *found);
 

@@ -240,6 +240,16 @@ static void window(request *r) {
     put_number_field(r, "next", (uint64_t)(at + count));
 }
 
+/* The window that an emulator has put into memory: its serial port would take long for as many. */
+static void fetch(request *r) {
+    take(r, " window=");
+    const int32_t number = take_number(r, 0, INT32_MAX);
+    take_end(r);
+    if (!failed(r) && !mn_bundle_fetch(arena(), number)) {
+        fail(r, "ram");
+    }
+}
+
 static void put_bytes_field(request *r, const char *name, const int8_t *bytes, int32_t count) {
     put_field(r, name, "");
     for (int32_t i = 0; i < count; i++) {
@@ -293,7 +303,7 @@ static const struct {
 } verbs[] = {
     {"HELLO", hello}, {"OP", op}, {"CHECK", check}, {"NET", net}, {"NODE", node}, {"RUN", run},
 #ifdef MN_BUNDLE
-    {"MODEL", model}, {"WINDOW", window}, {"PREDICT", predict}, {"TRACE", trace},
+    {"MODEL", model}, {"WINDOW", window}, {"FETCH", fetch}, {"PREDICT", predict}, {"TRACE", trace},
 #endif
 };
 

@@ -24,6 +24,19 @@ _BACKENDS: Final[dict[Runtime, str]] = {"bundle": "portable/", "tflm": "cmsis-nn
 
 
 @dataclass(frozen=True, slots=True)
+class Preload:
+    """What an emulated board can be given before it starts; its serial port takes long for as much.
+
+    Attributes:
+        room_bytes: how much.
+        connect: starts the board with the content of a file in its memory.
+    """
+
+    room_bytes: int
+    connect: Callable[[Path], AbstractContextManager[Link]]
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """A board with the firmware on it.
 
@@ -33,6 +46,7 @@ class Bench:
         connect: opens the port (an emulated board is started by it) for the length of a block.
         device: what is measured, for provenance.
         cycles_per_instruction: of an emulated board; None on a real one, which counts cycles itself.
+        preload: of an emulated board.
     """
 
     board: Board
@@ -40,6 +54,7 @@ class Bench:
     connect: Callable[[], AbstractContextManager[Link]]
     device: str
     cycles_per_instruction: float | None = None
+    preload: Preload | None = None
 
     def check(self, banner: Banner) -> None:
         """Raises WrongFirmwareError unless the banner is of this board and runtime."""
@@ -145,7 +160,9 @@ def emulated_bench(board: Board, runtime: Runtime, image: Path, cycles_per_instr
         f"emulated: instructions in QEMU {qemu_version()} ({machine_of(board.id).name}) × "
         f"{cycles_per_instruction:.6g} cycles per instruction of {board.emulates}"
     )
-    return Bench(board, runtime, partial(emulated_board, board.id, image), device, cycles_per_instruction)
+    start = partial(emulated_board, board.id, image)
+    preload = Preload(machine_of(board.id).preload_bytes, start)
+    return Bench(board, runtime, start, device, cycles_per_instruction, preload)
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import zlib
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -116,39 +118,60 @@ def prove(
     Raises:
         DeviceError: the board fails, or holds another model.
     """
-    with bench.connect() as link:
-        banner = link.connect()
-        bench.check(banner)
-        about = _about(link, model_id, windows, scores)
-        run = _Run(link, banner, len(scores[0]))
-        results = []
-        traced: tuple[int, ...] = ()
-        progress("proving", 0, len(windows), {})
-        for number, window in enumerate(windows):
-            results.append(run.predict(window, seed=number + 1))
-            traced = traced or run.trace(about["operators"])
-            progress("proving", number + 1, len(windows), {})
+    results: list[_Prediction] = []
+    progress("proving", 0, len(windows), {})
+    for part in _parts(bench, windows):
+        with _connected(bench, part) as link:
+            run = _Run.start(link, bench, model_id, part, scores.shape[1])
+            for number, window in enumerate(part):
+                results.append(run.predict(number, window, seed=len(results) + 1))
+                progress("proving", len(results), len(windows), {})
+            traced = run.trace()
     differences = (_difference(number, result, inputs[number], scores[number]) for number, result in enumerate(results))
-    factor = bench.cycles_per_count(banner)
+    factor = bench.cycles_per_count(run.banner)
     return Proof(
         windows=len(results),
         difference=next(filter(None, differences), None),
         cycles=median(result.counts for result in results) * factor,
         input_cycles=median(result.quantise_counts for result in results) * factor,
         operator_cycles=tuple(count * factor for count in traced),
-        planned_bytes=about["planned_bytes"],
+        planned_bytes=run.planned_bytes,
         high_water_bytes=-(-max(result.high_water for result in results) // ALIGNMENT_BYTES) * ALIGNMENT_BYTES,
         device=bench.device,
     )
 
 
-def _about(link: Link, model_id: str, windows: FloatArray, scores: Int8Array) -> dict[str, int]:
+def _about(link: Link, model_id: str, windows: FloatArray, classes: int) -> dict[str, int]:
     reply = link.ask("MODEL")
-    expected = {"id": model_id, "values": str(prod(windows.shape[1:])), "classes": str(scores.shape[1])}
+    expected = {"id": model_id, "values": str(prod(windows.shape[1:])), "classes": str(classes)}
     found = {name: reply.get(name, "missing") for name in expected}
     if found != expected:
         raise WrongFirmwareError(f"The board must hold the model {expected}. Received: {found}. Upload it again.")
     return {name: int(reply[name]) for name in ("operators", "planned_bytes")}
+
+
+def _parts(bench: Bench, windows: FloatArray) -> Iterator[FloatArray]:
+    """As many windows at a time as the board can be given."""
+    most = len(windows)
+    if bench.preload is not None:
+        most = bench.preload.room_bytes // windows[0].nbytes
+        if not most:
+            raise DeviceError(f"An emulated board takes windows of {bench.preload.room_bytes} B at most.")
+    for start in range(0, len(windows), most):
+        yield windows[start : start + most]
+
+
+@contextmanager
+def _connected(bench: Bench, part: FloatArray) -> Iterator[Link]:
+    if bench.preload is None:
+        with bench.connect() as link:
+            yield link
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "windows.bin"
+        file.write_bytes(np.ascontiguousarray(part, "<f4").tobytes())
+        with bench.preload.connect(file) as link:
+            yield link
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +187,35 @@ class _Prediction:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
+    """A conversation with a board that holds the model."""
+
     link: Link
     banner: Banner
+    preloaded: bool
     classes: int
+    operators: int
+    planned_bytes: int
 
-    def predict(self, window: FloatArray, seed: int) -> _Prediction:
+    @classmethod
+    def start(cls, link: Link, bench: Bench, model_id: str, windows: FloatArray, classes: int) -> _Run:
+        banner = link.connect()
+        bench.check(banner)
+        about = _about(link, model_id, windows, classes)
+        return cls(link, banner, bench.preload is not None, classes, about["operators"], about["planned_bytes"])
+
+    def predict(self, number: int, window: FloatArray, seed: int) -> _Prediction:
+        if self.preloaded:
+            self.link.ask(f"FETCH window={number}")
+        else:
+            self._send(window)
+        return self._parsed(self.link.ask(f"PREDICT seed={seed}", timeout_s=_PATIENCE_S))
+
+    def _send(self, window: FloatArray) -> None:
         values = np.ascontiguousarray(window, "<f4").tobytes()
         step = (self.banner.line - _FRAME) // 4 * 3
         for start in range(0, len(values), step):
             text = b64encode(values[start : start + step]).decode().rstrip("=")
             self.link.ask(f"WINDOW at={start} {text}")
-        return self._parsed(self.link.ask(f"PREDICT seed={seed}", timeout_s=_PATIENCE_S))
 
     def _parsed(self, reply: Mapping[str, str]) -> _Prediction:
         try:
@@ -189,11 +230,11 @@ class _Run:
             crc, both[0], both[1], numbers["class"], numbers["quantise"], numbers["cycles"], numbers["high"]
         )
 
-    def trace(self, operators: int) -> tuple[int, ...]:
-        """Counts of each operator."""
+    def trace(self) -> tuple[int, ...]:
+        """Counts of each operator, of the window that was sent last."""
         found: list[int] = []
-        while len(found) < operators:
-            part = min(operators - len(found), _TRACED_AT_ONCE)
+        while len(found) < self.operators:
+            part = min(self.operators - len(found), _TRACED_AT_ONCE)
             reply = self.link.ask(f"TRACE first={len(found)} n={part}", timeout_s=_PATIENCE_S)
             found += parse_counts(reply)
         return tuple(found)
