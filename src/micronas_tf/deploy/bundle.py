@@ -118,7 +118,7 @@ def _check(model: Model, program: Program) -> None:
 def _sources(model: Model, program: Program, plan: ArenaPlan, golden: Golden, board: Board) -> dict[str, str | bytes]:
     """Every file but `bundle.json` and the README, by its place in the bundle."""
     text = ModelText(
-        name=model.name.replace("*/", ""),
+        name=model.name,
         id=model.sha256[:16],
         class_names=model.class_names,
         mean=tuple(model.standardisation.mean.tolist()),

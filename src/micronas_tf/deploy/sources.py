@@ -78,7 +78,7 @@ def header(program: Program, plan: ArenaPlan, text: ModelText) -> str:
     window, sensors, _ = program.network.input_shape
     return filled(
         "model.h",
-        name=text.name,
+        name=_plain(text.name),
         id=text.id,
         window=window,
         sensors=sensors,
@@ -97,7 +97,7 @@ def source(program: Program, plan: ArenaPlan, text: ModelText) -> str:
     tensors = range(len(program.network.tensors))
     return filled(
         "model.c",
-        name=text.name,
+        name=_plain(text.name),
         class_names=", ".join(map(string_literal, text.class_names)),
         offsets="\n".join(f"    TENSOR_{tensor} = {plan.offsets[tensor]}," for tensor in tensors),
         constants="\n".join(_constant(i, node, op) for i, (node, op) in enumerate(_pairs(program))),

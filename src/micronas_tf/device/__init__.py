@@ -1,6 +1,6 @@
 """The board side: protocol, ports, emulated boards, firmware builds, and measuring operators."""
 
-from micronas_tf.device.bench import Bench, bundle_bench, check_has_firmware, emulated_bench, prepare_bench
+from micronas_tf.device.bench import Bench, Preload, bundle_bench, check_has_firmware, emulated_bench, prepare_bench
 from micronas_tf.device.build import build_image, environment, upload
 from micronas_tf.device.calibrate import Calibration, calibrate
 from micronas_tf.device.characterise import LARGEST_SPREAD, REPEATS, Characterisation, characterise
@@ -23,6 +23,7 @@ __all__ = [
     "GarbledError",
     "Link",
     "Patience",
+    "Preload",
     "Proof",
     "RefusedError",
     "Reply",
