@@ -52,7 +52,9 @@ def quantised(network: Network, seed: int = 0) -> bytes:
 def model_of(network: Network, flatbuffer: bytes | None = None) -> Model:
     sensors, classes = network.input_shape[1], network.output_shape[2]
     rng = np.random.default_rng(sensors)
-    scale = Standardisation(rng.normal(0, 20, sensors).astype(np.float32), rng.uniform(0.1, 9, sensors))
+    scale = Standardisation(
+        rng.normal(0, 20, sensors).astype(np.float32), rng.uniform(0.1, 9, sensors).astype(np.float32)
+    )
     return Model(
         name="test",
         flatbuffer=flatbuffer or quantised(network),

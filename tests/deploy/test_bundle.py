@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -232,3 +234,30 @@ def test_float_literals_are_exact(value: float) -> None:
 def test_string_literals_escape_everything_but_plain_ascii() -> None:
     assert string_literal('a"\\?1') == r'"a\"\\\?1"'
     assert string_literal("é1") == r'"\303\2511"'
+
+
+PLATFORM = {
+    "platform.json": '{"name": "this_machine", "version": "1.0.0", "title": "cc", "packages": {}}',
+    "platform.py": "from platformio.public import PlatformBase\n\n\nclass This_machinePlatform(PlatformBase):\n    pass\n",
+    "builder/main.py": "from SCons.Script import Default, DefaultEnvironment\n\n"
+    "env = DefaultEnvironment()\nDefault(env.Alias('buildprog', env.BuildProgram()))\n",
+}
+"""Stands for PlatformIO's `native`, which a test cannot download."""
+
+
+@pytest.mark.slow
+def test_platformio_builds_the_selftest(case: Case, tmp_path: Path) -> None:
+    _, _, bundle = case
+    project = Path(shutil.copytree(bundle, tmp_path / "project"))
+    for name, text in PLATFORM.items():
+        path = tmp_path / "platform" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    override = f"[env:native]\nplatform = symlink://{tmp_path / 'platform'}\n"
+    (project / "platformio_override.ini").write_text(override)
+    script = Path(__file__).resolve().parents[2] / "firmware_pio/scripts/offline_pio.py"
+    environment = {**os.environ, "PLATFORMIO_CORE_DIR": str(tmp_path / "core")}
+    command = [sys.executable, str(script), "run", "-e", "native"]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert subprocess.run([project / ".pio/build/native/program"], check=False).returncode == 0

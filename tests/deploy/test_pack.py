@@ -100,8 +100,8 @@ def drawn_add(rng: Rng) -> Add:
     else:
         multipliers = [int(value) for value in rng.integers(1 << 30, (1 << 31) - 1, 3)]
         shifts = [0 if draw < 0.6 else -1, int(rng.integers(-5, 1)), int(rng.integers(-22 if draw < 0.9 else -31, -12))]
-    pairs = [value for pair in zip(multipliers, shifts, strict=True) for value in pair]
-    return Add(int(rng.integers(1, 200)), *zeros, -128, 127, *pairs)
+    pairs = (value for pair in zip(multipliers, shifts, strict=True) for value in pair)
+    return Add(int(rng.integers(1, 200)), zeros[0], zeros[1], zeros[2], -128, 127, *pairs)
 
 
 def test_sums(library: ctypes.CDLL) -> None:
