@@ -238,7 +238,8 @@ def test_string_literals_escape_everything_but_plain_ascii() -> None:
 
 PLATFORM = {
     "platform.json": '{"name": "this_machine", "version": "1.0.0", "title": "cc", "packages": {}}',
-    "platform.py": "from platformio.public import PlatformBase\n\n\nclass This_machinePlatform(PlatformBase):\n    pass\n",
+    "platform.py": "from platformio.public import PlatformBase\n\n\n"
+    "class This_machinePlatform(PlatformBase):\n    pass\n",
     "builder/main.py": "from SCons.Script import Default, DefaultEnvironment\n\n"
     "env = DefaultEnvironment()\nDefault(env.Alias('buildprog', env.BuildProgram()))\n",
 }
