@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from micronas_tf.errors import RunError
@@ -42,4 +43,39 @@ def _write_and_rename(path: Path, data: bytes) -> None:
     except BaseException:
         with suppress(OSError):
             Path(name).unlink()
+        raise
+
+
+@contextmanager
+def folder_written_whole(target: Path) -> Iterator[Path]:
+    """A temporary folder beside `target` that takes its place when the block ends well; else it is gone.
+
+    What stood under `target` survives any failure; where it stood, there is nothing for the instant between two
+    renames.
+
+    Raises:
+        RunError: the place cannot be written, or the disk is full.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as place:
+            folder = Path(place) / "new"
+            folder.mkdir()
+            yield folder
+            _exchange(folder, target, Path(place) / "old")
+    except OSError as error:
+        raise RunError(
+            f"Cannot write {target}: {error.strerror or error}. Free some disk space, or choose a writable folder."
+        ) from error
+
+
+def _exchange(new: Path, target: Path, old: Path) -> None:
+    existed = target.exists()
+    if existed:
+        target.replace(old)
+    try:
+        new.replace(target)
+    except OSError:
+        if existed:
+            old.replace(target)
         raise

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import keras
 import numpy as np
 
+from micronas_tf import delivery
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import DEFAULT_BOARD, Board, Budget, load_board
 from micronas_tf.cost import LatencySource, NetworkCosts, Runtime, network_costs
@@ -179,7 +180,7 @@ def mean_error(figures: SpaceFigures, source: LatencySource) -> float:
 def run(
     dataset: Dataset, settings: Settings, directory: Path, *, about: Mapping[str, Any], progress: Progress = silent
 ) -> Result:
-    """Search, train, quantise and verify; or go on with what `directory` holds.
+    """Search, train, quantise, verify and export; or go on with what `directory` holds.
 
     Args:
         dataset: windows.
@@ -199,6 +200,7 @@ def run(
     flatbuffer = quantise(plan, files, candidate.network, model, standardisation, progress)
     metrics = evaluate(plan, candidate, model, flatbuffer, standardisation, progress)
     write_json(files.metrics, metrics)
+    metrics = export(plan, files, flatbuffer, standardisation, metrics)
     write_json(files.run, {**record, "status": "done"})
     return Result(model, candidate.architecture, candidate.network, flatbuffer, standardisation, metrics, directory)
 
@@ -417,6 +419,17 @@ def evaluate(  # noqa: PLR0917
         "verified": report.bit_equal and report.head_as_planned,
         "verification": verification(report),
     }
+
+
+def export(
+    plan: Plan, files: RunDirectory, flatbuffer: bytes, standardisation: Standardisation, metrics: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the bundle, and `metrics.json` with its figures."""
+    test = plan.dataset.test
+    model = delivery.model_of(plan.dataset.name, flatbuffer, standardisation, test)
+    metrics = {**metrics, **delivery.export(files, model, test.x, plan.board, metrics)}
+    write_json(files.metrics, metrics)
+    return metrics
 
 
 def verification(report: Int8Report) -> dict[str, Any]:

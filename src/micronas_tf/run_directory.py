@@ -70,6 +70,16 @@ class RunDirectory:
     def metrics(self) -> Path:
         return self.path / "metrics.json"
 
+    @property
+    def bundle(self) -> Path:
+        """Folder of the C library."""
+        return self.path / "bundle"
+
+    @property
+    def verify(self) -> Path:
+        """What a board did with the bundle."""
+        return self.path / "verify.json"
+
     def claim(self) -> None:
         """Make the folder for a new run.
 

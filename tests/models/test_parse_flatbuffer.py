@@ -52,11 +52,16 @@ def test_operators_of_a_foreign_model_are_read_with_their_settings() -> None:
     ]
 
 
-def test_an_unknown_operator_is_named_with_its_position() -> None:
+def test_unknown_operators_are_named_with_their_positions() -> None:
     def function(x: Any) -> Any:
-        return tf.image.resize(tf.nn.max_pool2d(x, 2, 2, "SAME"), (8, 8), "bilinear")
+        x = tf.image.resize(tf.nn.max_pool2d(x, 2, 2, "SAME"), (8, 8), "bilinear")
+        return tf.image.resize(x, (4, 4), "nearest")
 
-    with pytest.raises(ModelError, match=r"RESIZE_BILINEAR at position 1 .* Known: CONV_2D, DEPTHWISE_CONV_2D, ADD"):
+    message = (
+        r"has the operators CONV_2D, DEPTHWISE_CONV_2D, ADD.* "
+        r"Received others: RESIZE_BILINEAR at position 1, RESIZE_NEAREST_NEIGHBOR at position 2"
+    )
+    with pytest.raises(ModelError, match=message):
         network_from_flatbuffer(converted(function, (8, 8, 2)))
 
 

@@ -28,6 +28,7 @@ from micronas_tf.cost.memory import (
     peak_memory_bytes,
     plan_arena,
     scratch_sizes,
+    tensor_buffers,
     working_set_bytes,
 )
 from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, model_path, write_operator_model
@@ -79,6 +80,7 @@ __all__ = [
     "scratch_sizes",
     "source_counts",
     "table_path",
+    "tensor_buffers",
     "working_set_bytes",
     "write_operator_model",
     "write_table",
