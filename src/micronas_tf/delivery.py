@@ -231,7 +231,7 @@ def _bare_model(path: Path, bundle: Path, board_id: str | None) -> _Subject:
     network = network_from_flatbuffer(flatbuffer)
     sensors, classes = network.input_shape[1], int(np.prod(network.output_shape))
     names = tuple(f"class {index}" for index in range(classes))
-    standardisation = Standardisation(np.zeros(sensors, np.float32), np.ones(sensors, np.float32))
+    standardisation = Standardisation(np.zeros(sensors, np.float32), np.ones(sensors, np.float32), limit=1e30)
     windows = drawn_windows(flatbuffer, DRAWN_WINDOWS, seed=0)
     about = write_bundle(bundle, Model(path.stem, flatbuffer, standardisation, names), windows, board)
     return _Subject(bundle, about, None)

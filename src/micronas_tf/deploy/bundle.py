@@ -123,6 +123,7 @@ def _sources(model: Model, program: Program, plan: ArenaPlan, golden: Golden, bo
         class_names=model.class_names,
         mean=tuple(model.standardisation.mean.tolist()),
         std=tuple(model.standardisation.std.tolist()),
+        limit=model.standardisation.limit,
         input=input_affine(model.flatbuffer),
         output=output_affine(model.flatbuffer),
         sampling_hz=model.sampling_hz,

@@ -29,6 +29,7 @@ class ModelText:
         id: of the flatbuffer.
         class_names: in the order of the scores.
         mean, std: of each channel, in its unit; float32.
+        limit: that standardised values are clipped to.
         input, output: scales of the quantised window and of the scores.
         sampling_hz: samples a second, None where unknown.
     """
@@ -38,6 +39,7 @@ class ModelText:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    limit: float
     input: Affine
     output: Affine
     sampling_hz: float | None
@@ -104,6 +106,7 @@ def source(program: Program, plan: ArenaPlan, text: ModelText) -> str:
         calls="\n".join(_call(i, node) for i, node in enumerate(program.network.nodes)),
         means=", ".join(map(float_literal, text.mean)),
         deviations=", ".join(map(float_literal, text.std)),
+        limit=float_literal(text.limit),
         input_scale=float_literal(text.input.scale),
         input_zero_point=text.input.zero_point,
         output=f"TENSOR_{len(program.network.nodes)}",

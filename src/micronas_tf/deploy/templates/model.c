@@ -30,14 +30,18 @@ static void run(void) {
 $calls
 }
 
-/* Standardisation of each channel, fitted on the training data. */
+/* Standardisation of each channel, fitted on the training data, and the limit that it is clipped to. */
 static const float means[MODEL_SENSORS] = {$means};
 static const float deviations[MODEL_SENSORS] = {$deviations};
+static const float limit = $limit;
 
 /* Divisions and halves away from zero, as on the host that made the golden vectors: a multiplication by the reciprocal
  * would round some values the other way. Not a number counts as the lowest value. */
 static int8_t quantised_value(float value, int32_t channel) {
-    float scaled = (value - means[channel]) / deviations[channel] / $input_scale;
+    float standard = (value - means[channel]) / deviations[channel];
+    standard = standard > -limit ? standard : -limit;
+    standard = standard < limit ? standard : limit;
+    float scaled = standard / $input_scale;
     scaled = scaled > -300.0f ? scaled : -300.0f;
     scaled = scaled < 300.0f ? scaled : 300.0f;
     const int32_t rounded = (int32_t)(scaled + (scaled < 0.0f ? -0.5f : 0.5f)) + ($input_zero_point);
