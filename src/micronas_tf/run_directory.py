@@ -70,6 +70,35 @@ class RunDirectory:
     def metrics(self) -> Path:
         return self.path / "metrics.json"
 
+    @property
+    def details(self) -> Path:
+        """What the report shows beyond the metrics."""
+        return self.path / "details.json"
+
+    @property
+    def history(self) -> Path:
+        """The search, epoch by epoch."""
+        return self.search / "history.csv"
+
+    @property
+    def pareto(self) -> Path:
+        """Limits and what was found under each; only of a run that was asked for it."""
+        return self.path / "pareto.json"
+
+    @property
+    def verification(self) -> Path:
+        """What a board said; only of a run that was verified on one."""
+        return self.path / "verify.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the report's figures, as files of their own."""
+        return self.path / "figures"
+
     def claim(self) -> None:
         """Make the folder for a new run.
 

@@ -15,6 +15,7 @@ from micronas_tf.cli.datasets import datasets
 from micronas_tf.cli.estimate import estimate
 from micronas_tf.cli.fit_latency import fit_latency
 from micronas_tf.cli.lut import lut
+from micronas_tf.cli.report import report
 from micronas_tf.cli.search import search
 from micronas_tf.errors import MicronasError
 
@@ -45,5 +46,5 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-for command in (search, estimate, characterize, boards, datasets, fit_latency, lut):
+for command in (search, report, estimate, characterize, boards, datasets, fit_latency, lut):
     main.add_command(command)
