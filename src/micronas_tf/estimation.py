@@ -123,7 +123,7 @@ def estimate(model: Path, board_id: str, source_name: str = "auto", runtime: Run
 
 
 def operator_figures(network: Network, latency: NetworkLatency, board: Board) -> dict[str, Any]:
-    """`overhead_cycles` and `operators`, one by one in order, as `estimate` prints them and `details.json` keeps them."""
+    """`overhead_cycles` and `operators` in order, as `estimate` prints them and `details.json` keeps them."""
     estimates = latency.estimates
     return {
         "overhead_cycles": round(latency.total_cycles - sum(item.cycles for item in estimates)),

@@ -371,9 +371,7 @@ def evaluate(  # noqa: PLR0917
     }
 
 
-def details(
-    plan: Plan, candidate: Candidate, model: keras.Model, standardisation: Standardisation
-) -> dict[str, Any]:
+def details(plan: Plan, candidate: Candidate, model: keras.Model, standardisation: Standardisation) -> dict[str, Any]:
     """What the report shows beyond the metrics, for `details.json`."""
     calibration = None if plan.settings.quantisation == "ptq" else calibration_windows(plan, standardisation)
     x, y = network_input(plan.dataset.test, standardisation), plan.dataset.test.y

@@ -55,7 +55,13 @@ def write_run(
     network, files = lower(space, chosen), RunDirectory(folder)
     described = load_board(BOARD)
     costs = network_costs(network, default_source(BOARD), described)
-    limits = {"latency_ms": 50.0, "memory_bytes": 32768, "flash_bytes": None, "memory_figure": "arena", **(budget or {})}
+    limits = {
+        "latency_ms": 50.0,
+        "memory_bytes": 32768,
+        "flash_bytes": None,
+        "memory_figure": "arena",
+        **(budget or {}),
+    }
     counts = confusions(len(classes), absent, rng)
     accuracy = float(np.trace(counts) / counts.sum())
     values = {

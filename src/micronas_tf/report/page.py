@@ -61,7 +61,7 @@ def drawings(run: Run) -> list[Drawing]:
         arena_drawing(run.network, run.operators, run.metrics["arena_bytes"], limit),
     ]
     if run.measured is not None and run.measured["operators"]:
-        found.append(measured_drawing(run.measured))
+        found.append(measured_drawing(run.measured, run.operators))
     if run.history is not None:
         found.append(search_drawing(run.history, budget))
         found.append(choices_drawing(run.history, run.architecture, _live(run)))

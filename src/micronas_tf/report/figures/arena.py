@@ -100,7 +100,9 @@ def _draw(blocks: Sequence[Block], head: int, tail: int, limit: int | None, narr
     axes.axhline(top, color=LIGHT["ink"], linewidth=1)
     if shown and limit:
         axes.axhline(limit / KIB, color=LIGHT["bad"], linewidth=1.2, linestyle="--")
-        axes.text(end, limit / KIB, f"limit {kilobytes(limit)}", ha="right", va="bottom", fontsize=8, color=LIGHT["bad"])
+        axes.text(
+            end, limit / KIB, f"limit {kilobytes(limit)}", ha="right", va="bottom", fontsize=8, color=LIGHT["bad"]
+        )
     return figure
 
 

@@ -78,8 +78,8 @@ def choices_drawing(history: pd.DataFrame, architecture: Mapping[str, int] | Non
     return Drawing(
         name="choices",
         title="How the choices fell",
-        alt=f"Probabilities of the choices of {count} decision groups in {len(cells)} cells, over {len(history)} epochs; "
-        "architecture.json has the final ones.",
+        alt=f"Probabilities of the choices of {count} decision groups in {len(cells)} cells, over {len(history)} "
+        "epochs; architecture.json has the final ones.",
         caption="One strip per choice, from the first epoch (left) to the last: the stronger, the more probable. "
         "● marks what the final network has; groups without one do not matter in it, such as those of a skipped cell.",
         draw=lambda narrow: _draw(cells, history, narrow),

@@ -19,6 +19,7 @@ _LETTER_IN = 0.083
 _TURN = 40
 _LABEL_CHARACTERS = {False: 24, True: 13}
 _NAMED_COLUMNS = 10
+_NAMED_ROWS = 10
 
 
 def confusion_drawing(confusions: Confusions) -> Drawing:
@@ -36,9 +37,11 @@ def confusion_drawing(confusions: Confusions) -> Drawing:
     return Drawing(
         name="confusion",
         title="What is taken for what",
-        alt=f"Confusion matrix of {len(names)} classes, {confusions.right} of {confusions.total} windows right. {finding}",
+        alt=f"Confusion matrix of {len(names)} classes, {confusions.right} of {confusions.total} windows right. "
+        + finding,
         caption=f"Test windows by true class (rows) and by the int8 model's answer (columns). The darker a cell, the "
-        f"larger its share of the row; the diagonal is right. {finding}",
+        "larger its share of the row; the diagonal is right. Numbers of classes are those of the table below. "
+        + finding,
         draw=lambda narrow: _draw(confusions, narrow),
     )
 
@@ -46,9 +49,11 @@ def confusion_drawing(confusions: Confusions) -> Drawing:
 def _draw(confusions: Confusions, narrow: bool) -> Figure:
     count = len(confusions.names)
     width = NARROW_IN if narrow else WIDE_IN
+    # On a phone, the names of many classes would leave no room for the cells; the table has them by number.
+    labelled = not narrow or count <= _NAMED_ROWS
     names = [two_lines(name, _LABEL_CHARACTERS[narrow]) for name in confusions.names]
     longest = max(len(line) for name in names for line in name.splitlines())
-    label = min(_LABEL_IN[narrow], 0.3 + _LETTER_IN * longest)
+    label = min(_LABEL_IN[narrow], 0.3 + _LETTER_IN * longest) if labelled else 0.25
     headings = [shorten(name, _LABEL_CHARACTERS[False]) for name in confusions.names]
     cell = min(_CELL_IN, (width - label - 0.1) / count)
     named = not narrow and count <= _NAMED_COLUMNS
@@ -57,13 +62,16 @@ def _draw(confusions: Confusions, narrow: bool) -> Figure:
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-label / cell, (width - label) / cell), ylim=(count + 0.1 / cell, -top / cell))
     axes.set_axis_off()
-    size = min(9.0, 26 * cell)
+    digits = max(len(str(value)) for row in confusions.counts for value in row)
+    size = min(9.0, 0.85 * 72 * cell / (0.62 * digits))
     for row, values in enumerate(confusions.counts):
-        text = names[row] if named else f"{row + 1} · {names[row]}"
+        text = names[row] if named else f"{row + 1} · {names[row]}" if labelled else str(row + 1)
         axes.text(-0.1 / cell, row + 0.5, text, ha="right", va="center", fontsize=min(8.0, 30 * cell), linespacing=1.0)
         heading = headings[row] if named else str(row + 1)
         turn = {"rotation": _TURN, "rotation_mode": "anchor", "ha": "left"} if named else {"ha": "center"}
-        axes.text(row + (0.4 if named else 0.5), -0.08 / cell, heading, va="bottom", fontsize=min(8.5, 30 * cell), **turn)
+        axes.text(
+            row + (0.4 if named else 0.5), -0.08 / cell, heading, va="bottom", fontsize=min(8.5, 30 * cell), **turn
+        )
         _draw_row(axes, row, values, size)
     return figure
 
@@ -79,5 +87,3 @@ def _draw_row(axes: Axes, row: int, values: tuple[int, ...], size: float) -> Non
         )
         if value:
             axes.text(column + 0.5, row + 0.5, f"{value}", ha="center", va="center", fontsize=size)
-
-

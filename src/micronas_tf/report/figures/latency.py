@@ -36,7 +36,7 @@ def family_shares(operators: Sequence[Operator], overhead_ms: float, latency_ms:
 
 
 def _draw(operators: Sequence[Operator], overhead_ms: float, latency_ms: float, narrow: bool) -> Figure:
-    length = 17 if narrow else 34
+    length = 17 if narrow else 42
     rows = [(f"{o.node.name} · {o.label}", o.latency_ms, o.share, o.family) for o in operators]
     if narrow:
         rows = [(o.node.name, o.latency_ms, o.share, o.family) for o in operators]
@@ -55,5 +55,11 @@ def _draw(operators: Sequence[Operator], overhead_ms: float, latency_ms: float, 
     axes.grid(axis="x")
     shown = list(family_shares(operators, overhead_ms, latency_ms))
     handles = [Patch(color=LIGHT[family], label=FAMILIES[family]) for family in shown]
-    figure.legend(handles=handles, loc="outside upper left", ncols=2 if narrow else len(shown), handlelength=0.9, columnspacing=1.2)
+    figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=2 if narrow else len(shown),
+        handlelength=0.9,
+        columnspacing=1.2,
+    )
     return figure

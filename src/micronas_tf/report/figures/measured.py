@@ -8,27 +8,33 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from micronas_tf.report.drawing import Drawing, canvas
-from micronas_tf.report.text import shorten
+from micronas_tf.report.operators import Operator
+from micronas_tf.report.text import shorten, signed
 from micronas_tf.report.theme import LIGHT
 
 _ROW_IN = 0.19
 
 
-def differences(operators: Sequence[dict[str, Any]]) -> list[tuple[str, float]]:
-    """(operator, predicted / measured - 1); operators that measured nothing are left out."""
+def differences(measured: Sequence[dict[str, Any]], operators: Sequence[Operator]) -> list[tuple[str, float]]:
+    """(operator, predicted / measured - 1), named as in the network where it is the same operator.
+
+    Operators that took no cycle when measured are left out.
+    """
+    names = {(k, str(operator.node.op)): operator.node.name for k, operator in enumerate(operators)}
     return [
-        (f"{item['index']}  {item['op']}", item["predicted_cycles"] / item["measured_cycles"] - 1)
-        for item in operators
+        (names.get((item["index"], item["op"]), item["op"]), item["predicted_cycles"] / item["measured_cycles"] - 1)
+        for item in measured
         if item["measured_cycles"]
     ]
 
 
-def measured_drawing(measured: dict[str, Any]) -> Drawing:
-    found = differences(measured["operators"])
+def measured_drawing(measured: dict[str, Any], operators: Sequence[Operator]) -> Drawing:
+    found = differences(measured["operators"], operators)
     worst = max(found, key=lambda pair: abs(pair[1]))
     latency = measured["latency_ms"]
     whole = latency["predicted"] / latency["measured"] - 1
-    said = f"The whole inference: {whole:+.1%}. Furthest off: {worst[0]}, {worst[1]:+.1%}."
+    furthest = f"{worst[0]}, {signed(100 * worst[1], 1, '%')}"
+    said = f"The whole inference: {signed(100 * whole, 1, '%')}. Furthest off: {furthest}."
     return Drawing(
         name="measured",
         title="Predicted against measured",
@@ -47,7 +53,7 @@ def _draw(found: Sequence[tuple[str, float]], narrow: bool) -> Figure:
     axes.axvline(0, color=LIGHT["ink"], linewidth=1)
     reach = 1.15 * max(1.0, *map(abs, values))
     axes.set(xlim=(-reach, reach), ylim=(len(found) - 0.4, -0.6), xlabel="predicted above measured, %")
-    names = [shorten(name.partition(" (")[0] if narrow else name, 20 if narrow else 46) for name, _ in found]
+    names = [shorten(name, 20 if narrow else 46) for name, _ in found]
     axes.set_yticks(range(len(found)), names)
     axes.tick_params(axis="y", labelsize=7.2, labelcolor=LIGHT["ink"], length=0)
     axes.grid(axis="x")

@@ -61,9 +61,14 @@ def _draw(network: Network, operators: Sequence[Operator], narrow: bool) -> Figu
 def _lines(operator: Operator, narrow: bool) -> tuple[str, ...]:
     name, latency = operator.node.name, milliseconds(operator.latency_ms)
     if narrow:
-        return name, operator.label, operator.shape, latency
+        return name.rpartition("/")[2], operator.label, operator.shape, latency
     macs = f"{thousands(operator.macs)} MACs" if operator.macs else "no MACs"
-    return name, f"{operator.label} → {operator.shape}", f"{latency} · {macs}", f"{kilobytes(operator.live_bytes)} in use"
+    return (
+        name,
+        f"{operator.label} → {operator.shape}",
+        f"{latency} · {macs}",
+        f"{kilobytes(operator.live_bytes)} in use",
+    )
 
 
 class _Box:
@@ -103,12 +108,15 @@ def _connect(axes: Axes, source: _Box, target: _Box) -> None:
         path = [(source.middle, source.bottom), (target.middle, target.top)]
     elif source.place.column < target.place.column:
         bend = source.bottom + (_ROW_IN[source.narrow] - source.height) * 0.45
-        path = [(source.middle, source.bottom), (source.middle, bend), (target.middle, bend), (target.middle, target.top)]
+        path = [
+            (source.middle, source.bottom),
+            (source.middle, bend),
+            (target.middle, bend),
+            (target.middle, target.top),
+        ]
     else:
         side, height = target.x + target.width, target.top + target.height / 2
         path = [(source.middle, source.bottom), (source.middle, height), (side, height)]
     axes.plot(*zip(*path, strict=True), color=LIGHT["muted"], linewidth=1.0, solid_joinstyle="round", zorder=0.5)
-    axes.annotate(
-        "", path[-1], path[-2], arrowprops={"arrowstyle": "-|>,head_width=0.12,head_length=0.25", "color": LIGHT["muted"],
-        "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0}, zorder=0.6,
-    )  # fmt: skip
+    arrow = {"arrowstyle": "-|>,head_width=0.12,head_length=0.25", "color": LIGHT["muted"], "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", path[-1], path[-2], arrowprops={**arrow, "linewidth": 1.0}, zorder=0.6)

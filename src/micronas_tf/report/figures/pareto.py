@@ -59,8 +59,9 @@ def _draw(points: Sequence[dict[str, Any]], latency: bool, narrow: bool) -> Figu
         for point in ordered:
             if point[name]:
                 value = point["int8_accuracy"] if point["int8_accuracy"] is not None else point["supernet_accuracy"]
-                axes.plot(_cost(point, latency), 100 * value, marker=marker, markersize=11, linestyle="none",
-                          markerfacecolor="none", markeredgecolor=LIGHT[colour], markeredgewidth=1.6, label=name)  # fmt: skip
+                ring = {"markersize": 11, "markeredgewidth": 1.6, "markeredgecolor": LIGHT[colour]}
+                x = _cost(point, latency)
+                axes.plot(x, 100 * value, marker, linestyle="none", markerfacecolor="none", label=name, **ring)
     axes.set(xlabel="latency, ms" if latency else "arena, KB", ylabel="accuracy, %")
     axes.grid()
     axes.legend(loc="lower right")

@@ -45,7 +45,8 @@ def _draw(history: pd.DataFrame, budget: Mapping[str, Any], narrow: bool) -> Fig
     figure = canvas(narrow, (1.75 if narrow else 2.0) * rows)
     grid = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for name, title, unit, colour in costs:
-        _draw_cost(next_axes(grid, title), history, name, unit, colour, budget[name])
+        axes = next_axes(grid, title)
+        _draw_cost(axes, history[["epoch", name]].set_axis(["epoch", "cost"], axis=1), unit, colour, budget[name])
     epochs, warm = history["epoch"], history["alpha_loss"] == 0
     axes = next_axes(grid, "accuracy, %")
     axes.plot(epochs, 100 * history["accuracy"], color=LIGHT["conv"], label="weights' windows")
@@ -70,8 +71,8 @@ def next_axes(grid: Any, title: str) -> Axes:
     return axes
 
 
-def _draw_cost(axes: Axes, history: pd.DataFrame, name: str, unit: float, colour: str, limit: float | None) -> None:
-    values = history[name] / unit
+def _draw_cost(axes: Axes, history: pd.DataFrame, unit: float, colour: str, limit: float | None) -> None:
+    values = history["cost"] / unit
     axes.plot(history["epoch"], values, color=LIGHT[colour], marker="." if len(history) < 12 else None)
     axes.set_ylim(0, 1.12 * max(values.max(), (limit or 0) / unit))
     if limit is not None:
