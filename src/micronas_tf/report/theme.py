@@ -32,7 +32,7 @@ LIGHT: Final = {name: light for name, (light, _) in COLOURS.items()}
 _NAME_OF: Final = {light: name for name, (light, _) in COLOURS.items()}
 _HEX: Final = re.compile("|".join(LIGHT.values()))
 
-STYLE: Final[dict[str, Any]] = {
+STYLE: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
     "text.color": LIGHT["ink"],

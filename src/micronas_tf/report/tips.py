@@ -158,16 +158,16 @@ def _uncertain_latency(run: Run) -> Tip | None:
     if measured_ms(run) is not None:
         return None
     error, board = run.metrics["latency_ms"]["rel_error"], run.board.id
-    beyond = [operator.node.name for operator in run.operators if "extrapolated" in operator.source]
-    if beyond:
-        found = f"{len(beyond)} operators are outside the sizes that were measured ({_listed(beyond[:3])})."
-        return Tip(found, f"Measure them: make characterize BOARD={board}.")
     if error >= UNSURE_LATENCY:
         return Tip(
             f"The latency is known to ± {percent(error)} only.",
             f"Measure the operators of this space on the board: make characterize BOARD={board}.",
         )
-    return None
+    beyond = [operator.node.name for operator in run.operators if "extrapolated" in operator.source]
+    if not beyond:
+        return None
+    found = f"{len(beyond)} operators are outside the sizes that were measured ({_listed(beyond[:3])})."
+    return Tip(found, f"Measure them: make characterize BOARD={board}.")
 
 
 def _undecided(run: Run) -> Tip | None:

@@ -39,7 +39,7 @@ def confusion_drawing(confusions: Confusions) -> Drawing:
         title="What is taken for what",
         alt=f"Confusion matrix of {len(names)} classes, {confusions.right} of {confusions.total} windows right. "
         + finding,
-        caption=f"Test windows by true class (rows) and by the int8 model's answer (columns). The darker a cell, the "
+        caption="Test windows by true class (rows) and by the int8 model's answer (columns). The darker a cell, the "
         "larger its share of the row; the diagonal is right. Numbers of classes are those of the table below. "
         + finding,
         draw=lambda narrow: _draw(confusions, narrow),

@@ -19,6 +19,7 @@ _ROW_IN = {False: 0.94, True: 0.86}
 _BOX_IN = {False: 0.66, True: 0.62}
 _GAP_IN = {False: 0.16, True: 0.08}
 _WIDEST_IN = 2.1
+_NARROW_NAME = 12
 
 
 def network_drawing(network: Network, operators: Sequence[Operator]) -> Drawing:
@@ -61,7 +62,8 @@ def _draw(network: Network, operators: Sequence[Operator], narrow: bool) -> Figu
 def _lines(operator: Operator, narrow: bool) -> tuple[str, ...]:
     name, latency = operator.node.name, milliseconds(operator.latency_ms)
     if narrow:
-        return name.rpartition("/")[2], operator.label, operator.shape, latency
+        short = name if len(name) <= _NARROW_NAME else name.rpartition("/")[2]
+        return short, operator.label, operator.shape, latency
     macs = f"{thousands(operator.macs)} MACs" if operator.macs else "no MACs"
     return (
         name,

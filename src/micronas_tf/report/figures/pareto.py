@@ -59,7 +59,7 @@ def _draw(points: Sequence[dict[str, Any]], latency: bool, narrow: bool) -> Figu
         for point in ordered:
             if point[name]:
                 value = point["int8_accuracy"] if point["int8_accuracy"] is not None else point["supernet_accuracy"]
-                ring = {"markersize": 11, "markeredgewidth": 1.6, "markeredgecolor": LIGHT[colour]}
+                ring: dict[str, Any] = {"markersize": 11, "markeredgewidth": 1.6, "markeredgecolor": LIGHT[colour]}
                 x = _cost(point, latency)
                 axes.plot(x, 100 * value, marker, linestyle="none", markerfacecolor="none", label=name, **ring)
     axes.set(xlabel="latency, ms" if latency else "arena, KB", ylabel="accuracy, %")
