@@ -6,11 +6,13 @@ The protocol goes through a pipe: messages are JSON, each ends with a zero byte.
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,7 +22,25 @@ from typing import Any, Final
 import pytest
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
-_TIMEOUT_S: Final = 60.0
+_TIMEOUT_S: Final = 300.0
+"""A loaded machine may take a minute to paint a long page."""
+
+_EXEC: Final = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""The browser reads commands from descriptor 3 and writes to 4; this puts ours there."""
+
+
+def _pipe() -> tuple[int, int]:
+    """Both ends, beyond the descriptors that the browser gets."""
+    ends = os.pipe()
+    moved = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)
+    return moved[0], moved[1]
 
 
 def chromium() -> str:
@@ -46,14 +66,12 @@ class Browser:
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        # The browser reads commands from descriptor 3 and writes to 4; a shell puts ours there.
-        to_browser, self.write = os.pipe()
-        self.read, from_browser = os.pipe()
+        (to_browser, self.write), (self.read, from_browser) = _pipe(), _pipe()
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--hide-scrollbars",
                    "--no-first-run", "--disable-background-networking", "--disable-dev-shm-usage",
                    f"--user-data-dir={self.profile.name}", "about:blank"]  # fmt: skip
         self.process = subprocess.Popen(
-            ["sh", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', executable, *options],
+            [sys.executable, "-I", "-c", _EXEC, str(to_browser), str(from_browser), executable, *options],
             pass_fds=(to_browser, from_browser),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

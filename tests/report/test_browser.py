@@ -24,7 +24,7 @@ OVERFLOW = """
 """
 SMALLEST = """
 Math.min(...[...document.querySelectorAll("figure svg text")].filter(e => e.getBoundingClientRect().width > 0)
-  .map(e => parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a))
+  .map(e => parseFloat(getComputedStyle(e).fontSize) * Math.hypot(e.getScreenCTM().a, e.getScreenCTM().b)))
 """
 
 

@@ -74,9 +74,11 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if "style" in self.open:
             return
-        self.text += data
+        # Numbers do not break from their units.
+        text = data.replace("\u00a0", " ")
+        self.text += text
         if self.open and self.open[-1] in ("td", "th"):
-            self.rows[-1][-1] += data
+            self.rows[-1][-1] += text
 
     def row(self, start: str) -> list[str]:
         """The cells of the row that begins so."""

@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path))
 @click.option("--rate-hz", type=float, help="Sampling rate in use.  [default: that of the data]")
 @click.option("--hop", type=int, help="New samples between two inferences in use.  [default: that of the data]")
 def report(run: Path, rate_hz: float | None, hop: int | None) -> None:

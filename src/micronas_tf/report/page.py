@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -33,6 +34,8 @@ from micronas_tf.report.text import kilobytes, milliseconds, percent, signed, th
 from micronas_tf.report.theme import css_variables
 from micronas_tf.report.tips import tips
 from micronas_tf.space import SpaceConfig, build_space, live_groups
+
+_UNIT: Final = re.compile(r"(\d) (%|ms|s|KB|B|mJ|mA|points|k|M)(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ def html(run: Run, figures: Sequence[Rendered], stream: Stream) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_unbroken,
     )
     environment.filters |= {
         "percent": percent, "ms": milliseconds, "kb": kilobytes, "short": thousands, "shape": shape_text,
@@ -106,6 +110,11 @@ def html(run: Run, figures: Sequence[Rendered], stream: Stream) -> str:
         dark=Markup(css_variables(dark=True)),
         **_real_time(run, stream),
     )
+
+
+def _unbroken(value: Any) -> Any:
+    """A number and its unit stay on one line."""
+    return _UNIT.sub("\\1\u00a0\\2", value) if type(value) is str else value
 
 
 def _sorted_scores(confusions: Confusions) -> list[Any]:
