@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import json
 import re
 import shlex
@@ -66,6 +67,17 @@ def test_commands_parse(page: str, command: str, tmp_path: Path, monkeypatch: py
         name, chosen, rest = main.resolve_command(group, words)
         assert chosen is not None
         chosen.make_context(name, rest, parent=group)
+
+
+def test_the_reference_of_the_commands_is_current() -> None:
+    """Made again from the commands; `python docs/cli.py` writes it."""
+    spec = importlib.util.spec_from_file_location("docs_cli", ROOT / "docs" / "cli.py")
+    assert spec is not None
+    assert spec.loader is not None
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    assert maker.PAGE == ROOT / "docs" / "cli.md"
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == maker.reference()
 
 
 def test_there_are_commands_and_code_to_check() -> None:

@@ -80,6 +80,8 @@ def cheap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(pipeline, "rank", lambda supernet, found, *others, **options: [Ranked(found[0], 0.5, 1.0)])
     monkeypatch.setattr(pipeline, "evaluate", evaluate)
     monkeypatch.setattr(pipeline, "export", lambda *arguments: arguments[-1])
+    monkeypatch.setattr(pipeline, "details", lambda *arguments: {})
+    monkeypatch.setattr(pipeline, "write_report", lambda directory: directory / "report.html")
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -215,6 +217,9 @@ def test_metrics_within_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     assert metrics["verification"]["operators"] == ["CONV_2D", "SOFTMAX"]
     assert metrics["verification"]["windows"] == 12
+    # All scores are equal: every window gets the first label.
+    counts = np.bincount(DATA.test.y, minlength=3).tolist()
+    assert metrics["confusions"] == [[count, 0, 0] for count in counts]
     assert promise_broken(metrics) is None
 
 

@@ -10,6 +10,7 @@ from platformdirs import user_data_path
 from micronas_tf.boards import Board, board_ids, load_board
 from micronas_tf.cost import (
     LatencySource,
+    NetworkLatency,
     OperatorModel,
     Runtime,
     default_source,
@@ -152,21 +153,28 @@ def estimate(model: Path, board_id: str, source_name: str = "auto", runtime: Run
     source = latency_source(source_name, board, runtime)
     network = load_any_network(model)
     costs = network_costs(network, source, board)
-    estimates = costs.latency.estimates
     flash = {"flash_bytes": model.stat().st_size} if model.suffix == ".tflite" else {}
     return {
         "model": str(model),
         "board": board.id,
         **costs.to_json(),
         **flash,
-        "overhead_cycles": round(costs.latency.total_cycles - sum(item.cycles for item in estimates)),
+        **operator_figures(network, costs.latency, board),
+    }
+
+
+def operator_figures(network: Network, latency: NetworkLatency, board: Board) -> dict[str, Any]:
+    """`overhead_cycles` and `operators` in order, as `estimate` prints them and `details.json` keeps them."""
+    estimates = latency.estimates
+    return {
+        "overhead_cycles": round(latency.total_cycles - sum(item.cycles for item in estimates)),
         "operators": [
             {
                 "name": node.name,
                 "op": str(node.op),
                 "cycles": item.cycles,
                 "latency_ms": board.milliseconds(item.cycles),
-                "share": item.cycles / costs.latency.total_cycles,
+                "share": item.cycles / latency.total_cycles,
                 "rel_error": item.rel_error,
                 "source": item.provenance,
             }

@@ -15,12 +15,14 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from micronas_tf import delivery
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import DEFAULT_BOARD, Board, Budget, load_board
 from micronas_tf.cost import LatencySource, NetworkCosts, Runtime, network_costs
 from micronas_tf.datasets import Dataset, Standardisation, split
+from micronas_tf.details import compare_float_and_ptq, run_details
 from micronas_tf.errors import BudgetError, RunError
 from micronas_tf.estimation import latency_source
 from micronas_tf.files import write_atomically
@@ -28,6 +30,7 @@ from micronas_tf.models import build_model
 from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
 from micronas_tf.quantize import Int8Report, QatRecipe, quantise_ptq, quantise_qat, train_qat, verify
+from micronas_tf.report import write_report
 from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, read_json, write_json
 from micronas_tf.search import (
     Candidate,
@@ -199,9 +202,11 @@ def run(
     model = train_model(plan, files, candidate.network, standardisation, progress)
     flatbuffer = quantise(plan, files, candidate.network, model, standardisation, progress)
     metrics = evaluate(plan, candidate, model, flatbuffer, standardisation, progress)
+    write_json(files.details, details(plan, candidate, model, standardisation))
     write_json(files.metrics, metrics)
     metrics = export(plan, files, flatbuffer, standardisation, metrics)
     write_json(files.run, {**record, "status": "done"})
+    write_report(directory)
     return Result(model, candidate.architecture, candidate.network, flatbuffer, standardisation, metrics, directory)
 
 
@@ -280,7 +285,7 @@ def _ranked(plan: Plan, files: RunDirectory, standardisation: Standardisation, p
     if not trials:
         return ranked
     found = [one.candidate for one in ranked[: trials - trials // 2]]
-    others = plan.projector.explore(trials // 2, settings.search.explore, settings.seed)
+    others = plan.projector.explore(probabilities, trials // 2, settings.search.explore, settings.seed)
     tried = list({candidate.architecture: candidate for candidate in (*found, *others)}.values())
     return train_and_rank(
         tried,
@@ -363,8 +368,7 @@ def quantise(  # noqa: PLR0917
     keras.utils.set_random_seed(plan.settings.seed)
     settings, windows = plan.settings, plan.dataset.train
     recipe = settings.training
-    draw = np.random.default_rng(settings.seed).permutation(len(windows))[:CALIBRATION_WINDOWS]
-    calibration = network_input(windows.subset(np.sort(draw)), standardisation)
+    calibration = calibration_windows(plan, standardisation)
     batches = training_batches(
         windows,
         standardisation,
@@ -387,6 +391,13 @@ def quantise(  # noqa: PLR0917
     flatbuffer = ways[settings.quantisation]()
     write_atomically(files.flatbuffer, flatbuffer)
     return flatbuffer
+
+
+def calibration_windows(plan: Plan, standardisation: Standardisation) -> NDArray[np.float32]:
+    """Standardised training windows [n, T, S, 1] from which int8 takes its ranges."""
+    windows = plan.dataset.train
+    draw = np.random.default_rng(plan.settings.seed).permutation(len(windows))[:CALIBRATION_WINDOWS]
+    return network_input(windows.subset(np.sort(draw)), standardisation)
 
 
 def evaluate(  # noqa: PLR0917
@@ -418,6 +429,17 @@ def evaluate(  # noqa: PLR0917
         "excess": {name: list(pair) for name, pair in excess.items()},
         "verified": report.bit_equal and report.head_as_planned,
         "verification": verification(report),
+        "confusions": report.confusions(y),
+    }
+
+
+def details(plan: Plan, candidate: Candidate, model: keras.Model, standardisation: Standardisation) -> dict[str, Any]:
+    """What the report shows beyond the metrics, for `details.json`."""
+    calibration = None if plan.settings.quantisation == "ptq" else calibration_windows(plan, standardisation)
+    x, y = network_input(plan.dataset.test, standardisation), plan.dataset.test.y
+    return {
+        **run_details(candidate.network, candidate.costs.latency, plan.board, plan.dataset),
+        **compare_float_and_ptq(candidate.network, model, calibration, x, y),
     }
 
 

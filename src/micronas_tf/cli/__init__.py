@@ -16,6 +16,7 @@ from micronas_tf.cli.estimate import estimate
 from micronas_tf.cli.export import export
 from micronas_tf.cli.fit_latency import fit_latency
 from micronas_tf.cli.lut import lut
+from micronas_tf.cli.report import report
 from micronas_tf.cli.search import search
 from micronas_tf.cli.verify import verify
 from micronas_tf.errors import MicronasError
@@ -47,5 +48,5 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-for command in (search, export, verify, estimate, characterize, boards, datasets, fit_latency, lut):
+for command in (search, report, export, verify, estimate, characterize, boards, datasets, fit_latency, lut):
     main.add_command(command)

@@ -151,23 +151,27 @@ class Projector:
         progress("projecting", count, count, _shown(found[-1]))
         return found
 
-    def explore(self, count: int, share: float, seed: int) -> list[Candidate]:
+    def explore(
+        self, probabilities: Mapping[str, Sequence[float]], count: int, share: float, seed: int
+    ) -> list[Candidate]:
         """Distinct random networks within budget whose latency is `share` of the greatest possible one or more.
 
         Each is the most probable network under random probabilities, which are uniform over those of every group.
+        `probabilities` are what their scores are of.
 
         Raises:
             BudgetError: not one architecture fits.
         """
         rng = np.random.default_rng(seed)
-        groups = self.figures.space.groups
+        groups, odds = self.figures.space.groups, log_odds(probabilities)
         least_latency_ms = share * self._greatest_latency_ms()
         found: dict[Architecture, Candidate] = {}
         for _ in range(count):
             drawn = {group.name: rng.dirichlet(np.ones(len(group))).tolist() for group in groups}
             candidate = next(self._networks(drawn, least_latency_ms), None)
             if candidate is not None:
-                found.setdefault(candidate.architecture, candidate)
+                likely = score(self.figures.space, odds, candidate.architecture)
+                found.setdefault(candidate.architecture, replace(candidate, score=likely))
         return list(found.values())
 
     def _greatest_latency_ms(self) -> float:
