@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,9 +26,54 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_and_rename(path, data)
     except OSError as error:
-        raise RunError(
-            f"Cannot write {path}: {error.strerror or error}. Free some disk space, or choose a writable folder."
-        ) from error
+        raise unwritable(path, error) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` for code that writes a file or a whole folder itself; renamed when the block ends well.
+
+    Raises:
+        RunError: the folder cannot be written, or the disk is full; nothing is left of the attempt.
+    """
+    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    try:
+        _remove(temporary)
+        yield temporary
+        for file in [temporary] if temporary.is_file() else temporary.rglob("*"):
+            _flush(file)
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            _remove(temporary)
+
+
+def unwritable(path: Path, error: Exception) -> RunError:
+    """What to tell about a file that could not be written."""
+    reason = getattr(error, "strerror", None) or error
+    return RunError(f"Cannot write {path}: {reason}. Free some disk space, or choose a writable folder.")
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what a killed process has left half-written below `folder`."""
+    for path in list(folder.rglob(".*.tmp*")):
+        with suppress(OSError):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    if path.is_file():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _write_and_rename(path: Path, data: bytes) -> None:

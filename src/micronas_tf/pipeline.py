@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from tensorflow.errors import OpError
 
 from micronas_tf import delivery
 from micronas_tf.architecture import Architecture
@@ -25,7 +26,7 @@ from micronas_tf.datasets import Dataset, Standardisation, split
 from micronas_tf.details import compare_float_and_ptq, run_details
 from micronas_tf.errors import BudgetError, RunError
 from micronas_tf.estimation import latency_source
-from micronas_tf.files import write_atomically
+from micronas_tf.files import clear_temporaries, replacing, unwritable, write_atomically
 from micronas_tf.models import build_model
 from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
@@ -194,6 +195,7 @@ def run(
     """
     files = RunDirectory(directory)
     plan = make_plan(dataset, settings)
+    clear_temporaries(directory)
     record = run_record(dataset, settings, about)
     write_json(files.run, {**record, "status": "running"})
     standardisation = Standardisation.fit(dataset.train)
@@ -334,9 +336,8 @@ def train_model(
     # A copy that was never compiled: without the optimiser's state, and without its schedule to load.
     plain = build_model(network, dropout=settings.training.dropout)
     plain.set_weights(model.get_weights())
-    temporary = files.model.with_name("model.tmp.keras")
-    plain.save(temporary)
-    temporary.replace(files.model)
+    with replacing(files.model) as temporary:
+        plain.save(temporary)
     _export(plain, files, settings)
     return plain
 
@@ -349,8 +350,13 @@ def _load_model(path: Path) -> keras.Model:
 
 
 def _export(model: keras.Model, files: RunDirectory, settings: Settings) -> None:
-    if settings.saved_model and not files.saved_model.exists():
-        model.export(files.saved_model, format="tf_saved_model", verbose=False)
+    if not settings.saved_model or files.saved_model.exists():
+        return
+    with replacing(files.saved_model) as temporary:
+        try:
+            model.export(temporary, format="tf_saved_model", verbose=False)
+        except OpError as error:  # TensorFlow's own file system does not raise OSError
+            raise unwritable(files.saved_model, error) from error
 
 
 def quantise(  # noqa: PLR0917

@@ -111,7 +111,8 @@ class RunDirectory:
         """
         if self.run.exists():
             raise RunError(f"{self.path} holds a run. Go on with it by --resume {self.path}, or choose another --out.")
-        if self.path.is_dir() and any(self.path.iterdir()):
+        # A run that was killed before it wrote anything has left empty folders.
+        if self.path.is_dir() and any(not path.is_dir() for path in self.path.rglob("*")):
             raise RunError(f"{self.path} is not empty. Choose another --out.")
         try:
             self.search.mkdir(parents=True, exist_ok=True)

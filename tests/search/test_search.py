@@ -142,7 +142,7 @@ def test_progress_goes_from_0_to_the_total(whole: tuple[SuperNet, Path, Any]) ->
 
 
 def test_only_its_files_are_left(whole: tuple[SuperNet, Path, Any]) -> None:
-    assert sorted(path.name for path in whole[1].iterdir()) == ["checkpoint.npz", "history.csv"]
+    assert sorted(path.name for path in whole[1].iterdir()) == ["checkpoint.npz", "history.csv", "tensorboard"]
 
 
 def test_a_resumed_search_ends_as_an_uninterrupted_one(whole: tuple[SuperNet, Path, Any], tmp_path: Path) -> None:

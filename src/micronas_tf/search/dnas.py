@@ -18,6 +18,7 @@ from micronas_tf.search.checkpoint import CheckpointCallback, load_checkpoint
 from micronas_tf.search.figures import SpaceFigures
 from micronas_tf.search.history import HistoryCallback
 from micronas_tf.search.schedule import Decide, Tighten, WarmUp, undecided
+from micronas_tf.search.tensorboard import TensorBoardCallback
 from micronas_tf.supernet import ExpectedCosts, Limit, Relaxation, SuperNet
 from micronas_tf.training import ProgressCallback, training_batches
 
@@ -163,11 +164,7 @@ def search(
         name: float(supernet.expected_costs()[name]) / limit.value for name, limit in supernet.search.limits.items()
     }
     done = load_checkpoint(directory / "checkpoint.npz", supernet) if directory else 0
-    files = (
-        [HistoryCallback(directory / "history.csv"), CheckpointCallback(directory / "checkpoint.npz")]
-        if directory
-        else []
-    )
+    files = _files(directory) if directory else []
     parts = [
         training_batches(
             part,
@@ -198,6 +195,13 @@ def search(
         ],
     )
     return supernet
+
+
+def _files(directory: Path) -> list[keras.callbacks.Callback]:
+    """What a search writes while it runs. The checkpoint comes last: the other two are redone from it."""
+    history = HistoryCallback(directory / "history.csv")
+    board = TensorBoardCallback(directory / "tensorboard", history)
+    return [history, board, CheckpointCallback(directory / "checkpoint.npz")]
 
 
 def _schedule(recipe: SearchRecipe, start: Mapping[str, float]) -> list[keras.callbacks.Callback]:
