@@ -110,9 +110,7 @@ def folder_written_whole(target: Path) -> Iterator[Path]:
             yield folder
             _exchange(folder, target, Path(place) / "old")
     except OSError as error:
-        raise RunError(
-            f"Cannot write {target}: {error.strerror or error}. Free some disk space, or choose a writable folder."
-        ) from error
+        raise unwritable(target, error) from error
 
 
 def _exchange(new: Path, target: Path, old: Path) -> None:
