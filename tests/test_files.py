@@ -73,6 +73,8 @@ def test_a_folder_survives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyP
         pass
     assert [path.name for path in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_a_block_writes_itself_takes_its_place_at_the_end(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "model.keras"

@@ -80,6 +80,7 @@ class RunDirectory:
         """What a board did with the bundle; only of a run that was verified on one."""
         return self.path / "verify.json"
 
+    @property
     def details(self) -> Path:
         """What the report shows beyond the metrics."""
         return self.path / "details.json"
