@@ -31,7 +31,7 @@ SMALL = SpaceConfig(time_filters_max=8, fusion_filters_max=16, time_kernels=(3, 
 SETTINGS = Settings(
     budget=Budget(latency_ms=20.0),
     space=SMALL,
-    search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1),
+    search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1, trials=2),
     training=TrainingRecipe(epochs=1, least_steps=0, batch_size=12),
 )
 # w gets about 70 % of the 48 train windows: 3 batches of 12 an epoch.
@@ -98,7 +98,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     """Once interrupted in the search, after its first epoch, and once in the training."""
     heard = Heard()
     whole = start(tmp_path / "whole", heard)
-    assert heard.stages == ["search", "projecting", "training"]
+    assert heard.stages == ["search", "projecting", "trials", "training"]
     cut = tmp_path / "cut"
     with pytest.raises(KeyboardInterrupt):
         start(cut, Heard("search", STEPS))

@@ -191,7 +191,8 @@ def run(
         settings: everything else.
         directory: of the run; `RunDirectory.claim` has made it.
         about: what to remember of the command, for `resume`.
-        progress: hears of the stages `search`, `projecting`, `ranking`, `training`, `quantising`, `verifying`.
+        progress: hears of the stages `search`, `projecting`, `ranking`, `trials`, `training`, `quantising`,
+            `verifying`.
     """
     files = RunDirectory(directory)
     plan = make_plan(dataset, settings)
