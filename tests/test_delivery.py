@@ -134,6 +134,18 @@ def test_an_unfinished_run_is_refused(run: Path, name: str, match: str) -> None:
         delivery.export_run(run)
 
 
+def test_a_folder_with_another_run_file_is_refused(run: Path) -> None:
+    write_json(run / "run.json", {"status": "done"})
+    with pytest.raises(RunError, match="names no board"):
+        delivery.export_run(run)
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_a_run_of_an_older_version_has_no_limit_for_a_bundle(run: Path) -> None:
+    write_json(run / "run.json", {"source": None, "settings": {"board": "nucleo_f446re"}})
+    assert delivery.verify(run, windows=1)["latency_ms"]["limit"] is None
+
+
 @pytest.mark.usefixtures("on_this_machine")
 def test_a_verification_and_its_report(run: Path) -> None:
     found = delivery.verify(run, "nucleo_f446re", windows=20)

@@ -126,7 +126,7 @@ def show_summary(metrics: Mapping[str, Any], directory: Path) -> None:
     bits = "bit-equal in TFLM and LiteRT" if found["bit_equal"] else "TFLM and LiteRT DIFFER"
     scores.add_row(f"int8 ({bits})", *(f"{metrics['int8'][name]:.2%}" for name in ("accuracy", "macro_f1")))
     console.print(scores)
-    for name in ("report.html", "model.keras", "model.tflite", "standardisation.json", "metrics.json"):
+    for name in ("report.html", "model.keras", "model.tflite", "standardisation.json", "metrics.json", "bundle"):
         console.print(str(directory / name), highlight=False)
 
 

@@ -96,11 +96,19 @@ def export_run(directory: Path, *, target: Path | None = None, sampling_hz: floa
     model, windows = _kept_parts(files, flatbuffer, standardisation) or _read_parts(files, flatbuffer, standardisation)
     if sampling_hz is not None:
         model = replace(model, sampling_hz=sampling_hz)
-    board = load_board(read_json(files.run)["settings"]["board"])
+    board = load_board(_settings(files)["board"])
     added = export(files, model, windows, board, metrics, target=target)
     if target is None:
         write_json(files.metrics, {**metrics, **added})
     return {"directory": str(target or files.bundle), **added}
+
+
+def _settings(files: RunDirectory) -> dict[str, Any]:
+    """What the run was started with; entries that older versions did not write have their default."""
+    record = read_json(files.run)
+    if not isinstance(record, dict) or "board" not in record.get("settings", {}):
+        raise RunError(f"{files.run} names no board: is {files.path} the folder of a run? Start a new run.")
+    return {"runtime": "tflm", "budget": {}, "seed": 0, **record["settings"]}
 
 
 def _read(path: Path) -> bytes:
@@ -134,7 +142,7 @@ def _read_parts(files: RunDirectory, flatbuffer: bytes, standardisation: Standar
             "and search on that file."
         )
     about = {name: record[name] for name in ("source", "window", "hop", "test_fraction")}
-    dataset = load_dataset(**about, seed=record["settings"]["seed"])
+    dataset = load_dataset(**about, seed=_settings(files)["seed"])
     if dataset.sha256 != record["data"]["sha256"]:
         raise RunError(f"{about['source']} has changed since the run was started. Bring the old file back.")
     return model_of(dataset.name, flatbuffer, standardisation, dataset.test), dataset.test.x
@@ -216,8 +224,8 @@ def _subject(path: Path, board_id: str | None) -> Iterator[_Subject]:
     if about["model_sha256"] != sha256:
         raise RunError(f"{files.bundle} is of another model than {files.flatbuffer}. Run `micronas-tf export {path}`.")
     check_same_kernels(files.bundle)
-    settings = read_json(files.run)["settings"]
-    limit = settings["budget"]["latency_ms"] if settings["runtime"] == "bundle" else None
+    settings = _settings(files)
+    limit = settings["budget"].get("latency_ms") if settings["runtime"] == "bundle" else None
     yield _Subject(files.bundle, about, files.verify, settings["board"], limit)
 
 

@@ -90,7 +90,13 @@ def test_standard_output_is_json_and_nothing_else(finished: tuple[Path, subproce
 
 
 def test_the_files_of_a_run(finished: tuple[Path, Any]) -> None:
-    assert files_of(finished[0]) == FILES
+    found = files_of(finished[0])
+    bundle = {name for name in found if name.startswith("bundle/")}
+    assert found - bundle == FILES
+    assert {"bundle/bundle.json", "bundle/golden.npz", "bundle/model.c", "bundle/tflm/model_data.cc"} <= bundle
+    metrics, about = read(finished[0] / "metrics.json"), read(finished[0] / "bundle/bundle.json")
+    assert metrics["tflm"] == about["tflm"] == {**about["tflm"], "flash_bytes": metrics["flatbuffer_bytes"]}
+    assert metrics["bundle"]["arena_bytes"] == about["arena_bytes"] < metrics["arena_bytes"]
 
 
 def test_run_file_says_what_was_run(finished: tuple[Path, Any]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from micronas_tf.boards import load_board
+from micronas_tf.boards import Board, load_board
 from micronas_tf.cli import main
 from micronas_tf.cost import network_buffers
 from micronas_tf.errors import BoardError, RunError
@@ -100,7 +100,7 @@ def test_streams_that_cannot_be(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["supply_v", "active_ma", "sleep_ma"])
 def test_currents_are_positive(name: str) -> None:
     with pytest.raises(BoardError, match=name):
-        replace(BOARD, **{name: 0.0})
+        Board(**{**asdict(BOARD), name: 0.0})
 
 
 def parsed(command: str) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from micronas_tf import __version__
 from micronas_tf.report.accuracy import Confusions
 from micronas_tf.report.answer import answer, measured_ms
 from micronas_tf.report.command import command_of
@@ -98,7 +98,7 @@ def html(run: Run, figures: Sequence[Rendered], stream: Stream) -> str:
     }  # fmt: skip
     return environment.get_template("report.html").render(
         run=run,
-        version=__version__,
+        version=version("micronas-tf"),
         answer=answer(run),
         tips=tips(run),
         figures={figure.name: figure for figure in figures},

@@ -66,11 +66,11 @@ def _draw(confusions: Confusions, narrow: bool) -> Figure:
     size = min(9.0, 0.85 * 72 * cell / (0.62 * digits))
     for row, values in enumerate(confusions.counts):
         text = names[row] if named else f"{row + 1} · {names[row]}" if labelled else str(row + 1)
-        axes.text(-0.1 / cell, row + 0.5, text, ha="right", va="center", fontsize=min(8.0, 30 * cell), linespacing=1.0)
+        axes.text(-0.1 / cell, row + 0.5, text, ha="right", va="center", fontsize=min(8.0, 36 * cell), linespacing=1.0)
         heading = headings[row] if named else str(row + 1)
         turn = {"rotation": _TURN, "rotation_mode": "anchor", "ha": "left"} if named else {"ha": "center"}
         axes.text(
-            row + (0.4 if named else 0.5), -0.08 / cell, heading, va="bottom", fontsize=min(8.5, 30 * cell), **turn
+            row + (0.4 if named else 0.5), -0.08 / cell, heading, va="bottom", fontsize=min(8.5, 36 * cell), **turn
         )
         _draw_row(axes, row, values, size)
     return figure
