@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Final
 
-from micronas_tf.cost import macs, network_buffers, plan_arena
+from micronas_tf.cost import macs, plan_arena, tensor_buffers
 from micronas_tf.device.characterise import patience_s
 from micronas_tf.device.link import Link, SilenceError
 from micronas_tf.device.protocol import GarbledError, parse_counts
@@ -52,9 +52,7 @@ def _send(link: Link, network: Network) -> None:
 
 
 def _send_once(link: Link, network: Network) -> None:
-    # Tensors come first; what TFLM's kernels keep beside them is not in the firmware's arena.
-    tensors = network_buffers(network, scratch=False)[: len(network.tensors)]
-    offsets = plan_arena(tensors).offsets
+    offsets = plan_arena(tensor_buffers(network)).offsets
     link.ask("NET")
     for number, node in enumerate(network.nodes, 1):
         places = ",".join(str(offsets[tensor]) for tensor in node.inputs)
