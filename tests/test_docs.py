@@ -59,10 +59,13 @@ def test_commands_parse(page: str, command: str, tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command, comments=True)[1:]
     for word in words:
-        # Files that a command reads must exist for their arguments to parse.
+        # Files and runs that a command reads must exist for their arguments to parse.
         if not word.startswith("-"):
             Path(word).parent.mkdir(parents=True, exist_ok=True)
-            Path(word).touch()
+            if word == "RUN" or word.startswith("runs/"):
+                Path(word).mkdir(exist_ok=True)
+            else:
+                Path(word).touch()
     with suppress(click.exceptions.Exit), main.make_context("micronas-tf", list(words)) as group:
         name, chosen, rest = main.resolve_command(group, words)
         assert chosen is not None

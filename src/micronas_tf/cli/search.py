@@ -72,7 +72,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @json_option
 @click.pass_context
 def search(
-    context: click.Context, source: str | None, resume: Path | None, quiet: bool, as_json: bool, **options: Any
+    context: click.Context, /, source: str | None, resume: Path | None, quiet: bool, as_json: bool, **options: Any
 ) -> None:
     """Find, train, quantise and verify the most accurate model for SOURCE that fits the budget.
 
