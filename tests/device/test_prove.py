@@ -143,8 +143,8 @@ def test_emulated_cores(board_id: str, bundle: Path, golden: Golden) -> None:
     for found in (proof, streamed):
         assert found.difference is None
         assert found.high_water_bytes == found.planned_bytes == about(bundle)["arena_bytes"]
-    # What surrounds the operators is a copy of the window and the choice of the best score.
-    assert 0.9 < sum(proof.operator_cycles) / proof.cycles < 1.0
+    # Around the operators: a copy of the window and the choice of the best score; around each, when timed, the counter.
+    assert sum(proof.operator_cycles) == pytest.approx(proof.cycles, rel=0.05)
     assert proof.device.startswith("emulated: ")
     assert proof.input_cycles > 16 * 2 * 5
 

@@ -12,7 +12,7 @@ from micronas_tf.quiet import captured_output
 
 
 @click.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("run", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write.  [default: bundle/ in RUN]")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Samples a second, where the data lack it.")
 @json_option
