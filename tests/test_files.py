@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from micronas_tf.errors import RunError
-from micronas_tf.files import write_atomically
+from micronas_tf.files import clear_temporaries, folder_written_whole, replacing, write_atomically
 
 
 def test_text_and_bytes_are_written_as_they_are(tmp_path: Path) -> None:
@@ -36,3 +36,84 @@ def test_a_file_in_the_way_of_a_folder_is_an_error(tmp_path: Path) -> None:
     write_atomically(tmp_path / "file", "x")
     with pytest.raises(RunError, match="Cannot write"):
         write_atomically(tmp_path / "file" / "below", "y")
+
+
+def test_a_folder_is_replaced_when_the_new_one_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "bundle"
+    for content in ("one", "two"):
+        with folder_written_whole(target) as folder:
+            (folder / content).write_text(content)
+            assert not (target / content).exists()
+        assert [path.name for path in target.iterdir()] == [content]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_survives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "bundle"
+    with folder_written_whole(target) as folder:
+        (folder / "old").touch()
+
+    def fail() -> None:
+        with folder_written_whole(target) as folder:
+            (folder / "new").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert [path.name for path in target.iterdir()] == ["old"]
+    rename = Path.replace
+
+    def full(self: Path, to: Path) -> Path:
+        if self.name == "new":
+            raise OSError(28, "No space left on device")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(RunError, match=r"Cannot write .*bundle: No space left"), folder_written_whole(target):
+        pass
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_block_writes_itself_takes_its_place_at_the_end(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "model.keras"
+    with replacing(path) as temporary:
+        assert (temporary.parent, temporary.suffix) == (tmp_path, ".keras")
+        assert not path.exists()
+        if kind == "folder":
+            (temporary / "deep").mkdir(parents=True)
+            (temporary / "deep" / "file").write_text("new")
+        else:
+            temporary.write_text("new")
+    assert list(tmp_path.iterdir()) == [path]
+    assert (path / "deep" / "file" if kind == "folder" else path).read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(OSError(28, "No space left on device"), RunError), (KeyError(), KeyError)]
+)
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: Exception, raised: type[Exception]
+) -> None:
+    path = tmp_path / "model.keras"
+    path.write_text("old")
+    with pytest.raises(raised), replacing(path) as temporary:  # noqa: PT012 - a block is what is tested
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporaries_of_a_killed_process_are_cleared(tmp_path: Path) -> None:
+    (tmp_path / "search").mkdir()
+    for name in (".model.tmp.keras", ".run.json.x1y2.tmp", "search/.checkpoint.npz.abc.tmp"):
+        (tmp_path / name).write_text("half")
+    (tmp_path / ".saved_model.tmp" / "variables").mkdir(parents=True)
+    (tmp_path / ".saved_model.tmp" / "variables" / "variables.index").write_text("half")
+    kept = [tmp_path / "search" / "checkpoint.npz", tmp_path / "a.tmp", tmp_path / ".hidden"]
+    for path in kept:
+        path.write_text("whole")
+    clear_temporaries(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "a.tmp", "search"]

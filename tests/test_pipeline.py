@@ -31,7 +31,7 @@ SMALL = SpaceConfig(time_filters_max=8, fusion_filters_max=16, time_kernels=(3, 
 SETTINGS = Settings(
     budget=Budget(latency_ms=20.0),
     space=SMALL,
-    search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1),
+    search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1, trials=2),
     training=TrainingRecipe(epochs=1, least_steps=0, batch_size=12),
 )
 # w gets about 70 % of the 48 train windows: 3 batches of 12 an epoch.
@@ -77,8 +77,9 @@ def cheap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
     monkeypatch.setattr(pipeline, "quantise", quantise)
-    monkeypatch.setattr(pipeline, "rank", lambda supernet, found, *others, **options: [Ranked(found[0], 0.5)])
+    monkeypatch.setattr(pipeline, "rank", lambda supernet, found, *others, **options: [Ranked(found[0], 0.5, 1.0)])
     monkeypatch.setattr(pipeline, "evaluate", evaluate)
+    monkeypatch.setattr(pipeline, "export", lambda *arguments: arguments[-1])
     monkeypatch.setattr(pipeline, "details", lambda *arguments: {})
     monkeypatch.setattr(pipeline, "write_report", lambda directory: directory / "report.html")
     tf.config.run_functions_eagerly(True)
@@ -97,7 +98,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     """Once interrupted in the search, after its first epoch, and once in the training."""
     heard = Heard()
     whole = start(tmp_path / "whole", heard)
-    assert heard.stages == ["search", "projecting", "training"]
+    assert heard.stages == ["search", "projecting", "trials", "training"]
     cut = tmp_path / "cut"
     with pytest.raises(KeyboardInterrupt):
         start(cut, Heard("search", STEPS))

@@ -54,6 +54,15 @@ def test_a_new_or_empty_folder_is_claimed(tmp_path: Path, existing: bool) -> Non
     assert run.search.is_dir()
 
 
+def test_a_folder_of_a_run_that_was_killed_before_it_wrote_anything_is_claimed(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "one")
+    run.claim()
+    run.claim()
+    (run.search / "checkpoint.npz").write_text("")
+    with pytest.raises(RunError, match="is not empty"):
+        run.claim()
+
+
 def test_a_folder_with_a_run_is_refused(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     write_json(run.run, {})

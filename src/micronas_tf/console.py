@@ -64,6 +64,10 @@ class ConsoleProgress(AbstractContextManager["ConsoleProgress"]):
             self.tasks[stage] = self.bars.add_task(stage, total=total, figures="")
         self.bars.update(self.tasks[stage], completed=done, figures=text)
 
+    def say(self, text: str) -> None:
+        """One line above the bars."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def _line(self, stage: str, done: int, total: int, text: str) -> None:
         now = time.monotonic()
         first = stage not in self.started

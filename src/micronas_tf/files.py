@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from micronas_tf.errors import RunError
@@ -24,9 +26,54 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_and_rename(path, data)
     except OSError as error:
-        raise RunError(
-            f"Cannot write {path}: {error.strerror or error}. Free some disk space, or choose a writable folder."
-        ) from error
+        raise unwritable(path, error) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` for code that writes a file or a whole folder itself; renamed when the block ends well.
+
+    Raises:
+        RunError: the folder cannot be written, or the disk is full; nothing is left of the attempt.
+    """
+    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    try:
+        _remove(temporary)
+        yield temporary
+        for file in [temporary] if temporary.is_file() else temporary.rglob("*"):
+            _flush(file)
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            _remove(temporary)
+
+
+def unwritable(path: Path, error: Exception) -> RunError:
+    """What to tell about a file that could not be written."""
+    reason = getattr(error, "strerror", None) or error
+    return RunError(f"Cannot write {path}: {reason}. Free some disk space, or choose a writable folder.")
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what a killed process has left half-written below `folder`."""
+    for path in list(folder.rglob(".*.tmp*")):
+        with suppress(OSError):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    if path.is_file():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _write_and_rename(path: Path, data: bytes) -> None:
@@ -42,4 +89,37 @@ def _write_and_rename(path: Path, data: bytes) -> None:
     except BaseException:
         with suppress(OSError):
             Path(name).unlink()
+        raise
+
+
+@contextmanager
+def folder_written_whole(target: Path) -> Iterator[Path]:
+    """A temporary folder beside `target` that takes its place when the block ends well; else it is gone.
+
+    What stood under `target` survives any failure; where it stood, there is nothing for the instant between two
+    renames.
+
+    Raises:
+        RunError: the place cannot be written, or the disk is full.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as place:
+            folder = Path(place) / "new"
+            folder.mkdir()
+            yield folder
+            _exchange(folder, target, Path(place) / "old")
+    except OSError as error:
+        raise unwritable(target, error) from error
+
+
+def _exchange(new: Path, target: Path, old: Path) -> None:
+    existed = target.exists()
+    if existed:
+        target.replace(old)
+    try:
+        new.replace(target)
+    except OSError:
+        if existed:
+            old.replace(target)
         raise

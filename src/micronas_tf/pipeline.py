@@ -7,7 +7,7 @@ goes on where it stopped.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,9 @@ from typing import Any, Literal, TypeAlias, get_args
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from tensorflow.errors import OpError
 
+from micronas_tf import delivery
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import DEFAULT_BOARD, Board, Budget, load_board
 from micronas_tf.cost import LatencySource, NetworkCosts, Runtime, network_costs
@@ -24,14 +26,26 @@ from micronas_tf.datasets import Dataset, Standardisation, split
 from micronas_tf.details import compare_float_and_ptq, run_details
 from micronas_tf.errors import BudgetError, RunError
 from micronas_tf.estimation import latency_source
-from micronas_tf.files import write_atomically
+from micronas_tf.files import clear_temporaries, replacing, unwritable, write_atomically
 from micronas_tf.models import build_model
 from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
 from micronas_tf.quantize import Int8Report, QatRecipe, quantise_ptq, quantise_qat, train_qat, verify
 from micronas_tf.report import write_report
 from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, read_json, write_json
-from micronas_tf.search import Candidate, Projector, Ranked, SearchRecipe, SpaceFigures, rank, search, tabulate_figures
+from micronas_tf.search import (
+    Candidate,
+    Projector,
+    Ranked,
+    SearchRecipe,
+    SpaceFigures,
+    Strategy,
+    random_search,
+    rank,
+    search,
+    tabulate_figures,
+    train_and_rank,
+)
 from micronas_tf.space import SpaceConfig, build_space, lower
 from micronas_tf.training import TrainingRecipe, float_scores, network_input, train, training_batches
 
@@ -54,6 +68,7 @@ class Settings:
             of a lookup table.
         runtime: whose kernels will run the model: `tflm` or `bundle`.
         margin: latency is kept below limit / (1 + margin); None takes the source's mean error.
+        strategy: how architectures are found.
         quantisation: QAT as fine-tuning, QAT from scratch (as the paper does), or PTQ.
         seed: of everything random.
         space: numbers of the search space.
@@ -67,6 +82,7 @@ class Settings:
     latency_source: str = "auto"
     runtime: Runtime = "tflm"
     margin: float | None = None
+    strategy: Strategy = "dnas"
     quantisation: Quantisation = "qat"
     seed: int = 0
     space: SpaceConfig = field(default_factory=SpaceConfig)
@@ -77,6 +93,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.quantisation not in get_args(Quantisation):
             raise RunError(f"Quantisation is one of {get_args(Quantisation)}. Received: {self.quantisation!r}.")
+        if self.strategy not in get_args(Strategy):
+            raise RunError(f"A strategy is one of {get_args(Strategy)}. Received: {self.strategy!r}.")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -166,17 +184,19 @@ def mean_error(figures: SpaceFigures, source: LatencySource) -> float:
 def run(
     dataset: Dataset, settings: Settings, directory: Path, *, about: Mapping[str, Any], progress: Progress = silent
 ) -> Result:
-    """Search, train, quantise and verify; or go on with what `directory` holds.
+    """Search, train, quantise, verify and export; or go on with what `directory` holds.
 
     Args:
         dataset: windows.
         settings: everything else.
         directory: of the run; `RunDirectory.claim` has made it.
         about: what to remember of the command, for `resume`.
-        progress: hears of the stages `search`, `projecting`, `ranking`, `training`, `quantising`, `verifying`.
+        progress: hears of the stages `search`, `projecting`, `ranking`, `trials`, `training`, `quantising`,
+            `verifying`.
     """
     files = RunDirectory(directory)
     plan = make_plan(dataset, settings)
+    clear_temporaries(directory)
     record = run_record(dataset, settings, about)
     write_json(files.run, {**record, "status": "running"})
     standardisation = Standardisation.fit(dataset.train)
@@ -187,6 +207,7 @@ def run(
     metrics = evaluate(plan, candidate, model, flatbuffer, standardisation, progress)
     write_json(files.details, details(plan, candidate, model, standardisation))
     write_json(files.metrics, metrics)
+    metrics = export(plan, files, flatbuffer, standardisation, metrics)
     write_json(files.run, {**record, "status": "done"})
     write_report(directory)
     return Result(model, candidate.architecture, candidate.network, flatbuffer, standardisation, metrics, directory)
@@ -224,22 +245,7 @@ def find_architecture(
         architecture = Architecture.from_json(read_json(files.architecture))
         network = lower(space, architecture)
         return Candidate(architecture, network, plan.costs(network), 0.0)
-    settings = plan.settings
-    weights, alphas = split(plan.dataset.train, ALPHA_FRACTION, seed=settings.seed)
-    supernet = search(
-        plan.figures,
-        weights,
-        alphas,
-        standardisation,
-        settings.search,
-        seed=settings.seed,
-        directory=files.search,
-        progress=progress,
-    )
-    probabilities = supernet.probabilities()
-    write_json(files.probabilities, probabilities)
-    candidates = plan.projector.best(probabilities, settings.search.candidates, progress)
-    ranked = rank(supernet, candidates, weights, alphas, standardisation, seed=settings.seed, progress=progress)
+    ranked = _ranked(plan, files, standardisation, progress)
     write_json(files.candidates, [_describe(item) for item in ranked])
     candidate = ranked[0].candidate
     write_json(files.network, candidate.network.to_json())
@@ -247,10 +253,69 @@ def find_architecture(
     return candidate
 
 
+def _ranked(plan: Plan, files: RunDirectory, standardisation: Standardisation, progress: Progress) -> list[Ranked]:
+    """Architectures within budget, compared on windows that train no weights, best first."""
+    settings = plan.settings
+    weights, alphas = split(plan.dataset.train, ALPHA_FRACTION, seed=settings.seed)
+    if settings.strategy == "random":
+        return random_search(
+            plan.projector,
+            weights,
+            alphas,
+            standardisation,
+            settings.training,
+            max(1, settings.search.trials),
+            seed=settings.seed,
+            directory=files.search,
+            progress=progress,
+        )
+    supernet = search(
+        plan.figures,
+        weights,
+        alphas,
+        standardisation,
+        settings.search,
+        seed=settings.seed,
+        strategy=settings.strategy,
+        directory=files.search,
+        progress=progress,
+    )
+    probabilities = supernet.probabilities()
+    write_json(files.probabilities, probabilities)
+    candidates = _candidates(plan, probabilities, progress)
+    ranked = rank(supernet, candidates, weights, alphas, standardisation, seed=settings.seed, progress=progress)
+    trials = settings.search.trials
+    if not trials:
+        return ranked
+    found = [one.candidate for one in ranked[: trials - trials // 2]]
+    others = plan.projector.explore(probabilities, trials // 2, settings.search.explore, settings.seed)
+    tried = list({candidate.architecture: candidate for candidate in (*found, *others)}.values())
+    return train_and_rank(
+        tried,
+        weights,
+        alphas,
+        standardisation,
+        settings.training.shortened(settings.search.trial_share),
+        seed=settings.seed,
+        total=len(tried),
+        directory=files.search,
+        progress=progress,
+    )
+
+
+def _candidates(plan: Plan, probabilities: Mapping[str, Sequence[float]], progress: Progress) -> list[Candidate]:
+    """The most probable architectures, and those of a ladder up to the limit: undecided gates tell little of size."""
+    recipe = plan.settings.search
+    best = plan.projector.best(probabilities, recipe.candidates, progress)
+    ladder = plan.projector.ladder(probabilities, recipe.rungs, progress)
+    return list({candidate.architecture: candidate for candidate in (*best, *ladder)}.values())
+
+
 def _describe(ranked: Ranked) -> dict[str, Any]:
     candidate = ranked.candidate
     return {
-        "supernet_accuracy": ranked.accuracy,
+        "accuracy": ranked.accuracy,
+        "cross_entropy": ranked.cross_entropy,
         "score": candidate.score,
         **candidate.costs.to_json(),
         "architecture": candidate.architecture.to_json(),
@@ -272,9 +337,8 @@ def train_model(
     # A copy that was never compiled: without the optimiser's state, and without its schedule to load.
     plain = build_model(network, dropout=settings.training.dropout)
     plain.set_weights(model.get_weights())
-    temporary = files.model.with_name("model.tmp.keras")
-    plain.save(temporary)
-    temporary.replace(files.model)
+    with replacing(files.model) as temporary:
+        plain.save(temporary)
     _export(plain, files, settings)
     return plain
 
@@ -287,8 +351,13 @@ def _load_model(path: Path) -> keras.Model:
 
 
 def _export(model: keras.Model, files: RunDirectory, settings: Settings) -> None:
-    if settings.saved_model and not files.saved_model.exists():
-        model.export(files.saved_model, format="tf_saved_model", verbose=False)
+    if not settings.saved_model or files.saved_model.exists():
+        return
+    with replacing(files.saved_model) as temporary:
+        try:
+            model.export(temporary, format="tf_saved_model", verbose=False)
+        except OpError as error:  # TensorFlow's own file system does not raise OSError
+            raise unwritable(files.saved_model, error) from error
 
 
 def quantise(  # noqa: PLR0917
@@ -379,6 +448,17 @@ def details(plan: Plan, candidate: Candidate, model: keras.Model, standardisatio
         **run_details(candidate.network, candidate.costs.latency, plan.board, plan.dataset),
         **compare_float_and_ptq(candidate.network, model, calibration, x, y),
     }
+
+
+def export(
+    plan: Plan, files: RunDirectory, flatbuffer: bytes, standardisation: Standardisation, metrics: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the bundle, and `metrics.json` with its figures."""
+    test = plan.dataset.test
+    model = delivery.model_of(plan.dataset.name, flatbuffer, standardisation, test)
+    metrics = {**metrics, **delivery.export(files, model, test.x, plan.board, metrics)}
+    write_json(files.metrics, metrics)
+    return metrics
 
 
 def verification(report: Int8Report) -> dict[str, Any]:

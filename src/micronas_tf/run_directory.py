@@ -71,6 +71,16 @@ class RunDirectory:
         return self.path / "metrics.json"
 
     @property
+    def bundle(self) -> Path:
+        """Folder of the C library."""
+        return self.path / "bundle"
+
+    @property
+    def verify(self) -> Path:
+        """What a board did with the bundle; only of a run that was verified on one."""
+        return self.path / "verify.json"
+
+    @property
     def details(self) -> Path:
         """What the report shows beyond the metrics."""
         return self.path / "details.json"
@@ -84,11 +94,6 @@ class RunDirectory:
     def pareto(self) -> Path:
         """Limits and what was found under each; only of a run that was asked for it."""
         return self.path / "pareto.json"
-
-    @property
-    def verification(self) -> Path:
-        """What a board said; only of a run that was verified on one."""
-        return self.path / "verify.json"
 
     @property
     def report(self) -> Path:
@@ -107,7 +112,8 @@ class RunDirectory:
         """
         if self.run.exists():
             raise RunError(f"{self.path} holds a run. Go on with it by --resume {self.path}, or choose another --out.")
-        if self.path.is_dir() and any(self.path.iterdir()):
+        # A run that was killed before it wrote anything has left empty folders.
+        if self.path.is_dir() and any(not path.is_dir() for path in self.path.rglob("*")):
             raise RunError(f"{self.path} is not empty. Choose another --out.")
         try:
             self.search.mkdir(parents=True, exist_ok=True)

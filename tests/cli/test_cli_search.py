@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from micronas_tf.quantize import verify
 from micronas_tf.space import SpaceConfig, build_space, lower
 from micronas_tf.training import float_scores, network_input
 
-from .conftest import Invoke
+from .conftest import Invoke, assert_refused
 
 # One epoch, the smallest space of these windows, and no fine-tuning: the way through is what is tested here.
 OPTIONS = ("--latency-ms", "50", "--memory-kb", "32", "--epochs", "1", "--extra-cells", "0", "--quantize", "ptq")
@@ -50,6 +51,7 @@ FILES = {
         for name in ("arena", "choices", "confusion", "latency", "network", "search")
         for kind in ("png", "svg")
     ),
+    "search/tensorboard/events.out.tfevents",
 }
 
 
@@ -58,7 +60,9 @@ def read(path: Path) -> Any:
 
 
 def files_of(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    """TensorBoard's file has the time in its name."""
+    found = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return {re.sub(r"tfevents\.\d+$", "tfevents", name) for name in found}
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +170,7 @@ def test_candidates_are_within_budget_and_hold_the_winner(finished: tuple[Path, 
     candidates = read(finished[0] / "search" / "candidates.json")
     assert 1 <= len(candidates) <= 6
     assert candidates[0]["architecture"] == read(finished[0] / "architecture.json")
-    accuracies = [item["supernet_accuracy"] for item in candidates]
+    accuracies = [item["accuracy"] for item in candidates]
     assert accuracies == sorted(accuracies, reverse=True)
     assert all(item["latency_ms"]["value"] <= 50 and item["arena_bytes"] <= 32 * 1024 for item in candidates)
 
@@ -198,6 +202,10 @@ def test_a_finished_run_is_shown_again_as_a_table(copy: Path, invoke: Invoke) ->
     # rich folds long lines; the files are named one by one.
     assert all(name in result.stdout for name in ("model.keras", "model.tflite", "metrics.json"))
     assert "verifying" in result.stderr
+    assert re.search(
+        r"^Latency of \d+ operators: \d+ by the fitted model of nucleo_f446re\.$", result.stderr, re.MULTILINE
+    )
+    assert "micronas-tf characterize --board nucleo_f446re --runtime tflm --window 100 " in result.stderr
     assert (copy / "model.tflite").read_bytes() == flatbuffer
     assert read(copy / "run.json")["status"] == "done"
 
@@ -234,6 +242,22 @@ def test_a_damaged_file_of_a_run(copy: Path, invoke: Invoke, name: str) -> None:
         assert "architecture.json cannot be read" in result.stderr
     else:
         assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("others", "named"),
+    [
+        (("--latency-ms", "20"), "--latency-ms"),
+        (("BasicMotions", "--seed", "0", "--epochs", "3"), "SOURCE, --epochs, --seed"),
+        (("--out", "elsewhere", "--saved-model"), "--saved-model, --out"),
+    ],
+)
+def test_settings_beside_resume_are_refused(copy: Path, invoke: Invoke, others: tuple[str, ...], named: str) -> None:
+    """A default that is given is given, too."""
+    before = files_of(copy)
+    result = invoke("search", "--resume", copy, "--quiet", *others)
+    assert_refused(result, 2, f"Received besides it: {named}. Leave that out, or start a new run.")
+    assert files_of(copy) == before
 
 
 def cut_off(path: Path) -> None:

@@ -37,7 +37,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Written:
     folder = tmp_path_factory.mktemp("full")
     current = {"supply_v": 3.3, "active_ma": 40.0, "sleep_ma": 0.002}
     network = write_run(folder, window=128, sensors=9, seed=3, budget={"flash_bytes": 65536}, board=current)
-    write_json(RunDirectory(folder).verification, verified_on_board(network))
+    write_json(RunDirectory(folder).verify, verified_on_board(network))
     write_json(RunDirectory(folder).pareto, pareto())
     return _written(folder, network, Stream(hop=16))
 

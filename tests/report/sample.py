@@ -78,8 +78,8 @@ def write_run(
     )
     write_json(files.network, network.to_json())
     write_json(files.architecture, chosen.to_json())
-    candidate = {"supernet_accuracy": 0.6, "score": -0.1, **costs.to_json(), "architecture": chosen.to_json()}
-    write_json(files.candidates, [candidate])
+    candidate = {"accuracy": 0.6, "cross_entropy": 1.2, "score": -0.1, **costs.to_json()}
+    write_json(files.candidates, [{**candidate, "architecture": chosen.to_json()}])
     write_json(files.run, record(classes, limits, space, source))
     files.history.write_text(history(space, rng).to_csv(index=False))
     return network

@@ -238,7 +238,7 @@ def test_a_search_that_ended_undecided_is_told(tmp_path: Path) -> None:
 def verdict(folder: Path, **board: Any) -> tuple[bool, str]:
     network = write_run(folder, budget={"latency_ms": 1e4})
     if board:
-        write_json(RunDirectory(folder).verification, verified_on_board(network, **board))
+        write_json(RunDirectory(folder).verify, verified_on_board(network, **board))
     result = answer(read_run(folder))
     return result.kept, result.verdict
 
@@ -280,7 +280,7 @@ def break_json(path: Path) -> None:
         (lambda files: write_json(files.details, {**read_json(files.details), "operators": []}), "--resume"),
         (lambda files: files.history.write_text("epoch,loss\n1,x\n"), "--resume"),
         (lambda files: write_json(files.pareto, {"points": [{}]}), "--resume"),
-        (lambda files: write_json(files.verification, {"board": "x"}), "another version"),
+        (lambda files: write_json(files.verify, {"board": "x"}), "another version"),
     ],
 )
 def test_what_cannot_be_reported_is_refused(damage: Callable[[RunDirectory], None], said: str, tmp_path: Path) -> None:

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from micronas_tf.boards import DEFAULT_BOARD
 from micronas_tf.cli.options import data_options, json_option, runtime_option
 from micronas_tf.errors import RunError
 from micronas_tf.quiet import captured_output
+
+WITH_RESUME = frozenset({"resume", "quiet", "as_json"})
+"""Options that do not change what a run is."""
 
 POSITIVE = click.FloatRange(min=0, min_open=True)
 
@@ -32,6 +36,13 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the search and of the training, each.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random; a run repeats with it.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["dnas", "random", "darts-softmax", "darts-gumbel"]),
+    default="dnas",
+    show_default=True,
+    help="How the architecture is found: the search, or a baseline to compare it with (docs/how-it-works.md).",
+)
 @click.option(
     "--quantize",
     type=click.Choice(["qat", "qat-scratch", "ptq"]),
@@ -59,7 +70,10 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
 @click.option("--quiet", is_flag=True, help="No progress and no table.")
 @json_option
-def search(source: str | None, resume: Path | None, quiet: bool, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def search(
+    context: click.Context, source: str | None, resume: Path | None, quiet: bool, as_json: bool, **options: Any
+) -> None:
     """Find, train, quantise and verify the most accurate model for SOURCE that fits the budget.
 
     SOURCE is an .npz, a .csv or .parquet table of samples (--window), a .ts file, the UCI HAR folder, or a name in
@@ -71,6 +85,8 @@ def search(source: str | None, resume: Path | None, quiet: bool, as_json: bool, 
     \b
     Exit codes: 0 within budget, 1 the promise does not hold, 2 wrong input.
     """
+    if resume:
+        _refuse_settings(context)
     with captured_output():  # TensorFlow's libraries announce themselves, whatever the log level
         from micronas_tf import api, console, pipeline  # noqa: PLC0415 - imports TensorFlow
 
@@ -86,6 +102,25 @@ def search(source: str | None, resume: Path | None, quiet: bool, as_json: bool, 
     if (broken := pipeline.promise_broken(result.metrics)) is not None:
         raise broken
     sys.exit(0)
+
+
+def _refuse_settings(context: click.Context) -> None:
+    """A run goes on with its own settings: whoever gives others means something else.
+
+    Raises:
+        RunError: names what was given beside `--resume`.
+    """
+    given = [
+        parameter.opts[0] if isinstance(parameter, click.Option) else "SOURCE"
+        for parameter in context.command.get_params(context)
+        if parameter.name not in WITH_RESUME
+        and context.get_parameter_source(str(parameter.name)) not in (ParameterSource.DEFAULT, None)
+    ]
+    if given:
+        raise RunError(
+            f"--resume goes on with the settings and the data of its run. Received besides it: {', '.join(given)}. "
+            "Leave that out, or start a new run."
+        )
 
 
 def _start(source: str | None, options: dict[str, Any], *, verbose: bool) -> Any:

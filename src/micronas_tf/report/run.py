@@ -94,7 +94,7 @@ def read_run(directory: Path) -> Run:
             history=_history(files.history),
             candidates=_optional(files.candidates) or [],
             pareto=_points(_optional(files.pareto)),
-            measured=_optional(files.verification),
+            measured=_optional(files.verify),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(

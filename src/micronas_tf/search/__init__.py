@@ -1,9 +1,10 @@
 """Finding an architecture: differentiable search, projection onto the budget, checkpoints."""
 
-from micronas_tf.search.dnas import SearchRecipe, expected_costs, search
+from micronas_tf.search.dnas import SearchRecipe, Strategy, expected_costs, search
 from micronas_tf.search.figures import SpaceFigures, tabulate_figures
 from micronas_tf.search.project import Candidate, Least, Projector
 from micronas_tf.search.rank import Ranked, rank
+from micronas_tf.search.trials import draw, random_search, train_and_rank
 
 __all__ = [
     "Candidate",
@@ -12,8 +13,12 @@ __all__ = [
     "Ranked",
     "SearchRecipe",
     "SpaceFigures",
+    "Strategy",
+    "draw",
     "expected_costs",
+    "random_search",
     "rank",
     "search",
     "tabulate_figures",
+    "train_and_rank",
 ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -17,8 +17,20 @@ from micronas_tf.progress import Progress, silent
 from micronas_tf.search.checkpoint import CheckpointCallback, load_checkpoint
 from micronas_tf.search.figures import SpaceFigures
 from micronas_tf.search.history import HistoryCallback
-from micronas_tf.supernet import ExpectedCosts, Limit, SuperNet
+from micronas_tf.search.schedule import Decide, Tighten, WarmUp, undecided
+from micronas_tf.search.tensorboard import TensorBoardCallback
+from micronas_tf.supernet import ExpectedCosts, Limit, Relaxation, SuperNet
 from micronas_tf.training import ProgressCallback, training_batches
+
+Strategy: TypeAlias = Literal["dnas", "random", "darts-softmax", "darts-gumbel"]
+"""How architectures are found: `dnas` by this project's search, `random` by drawing them, the others by DARTS as King
+et al. compare with it: soft mixtures in both steps, and no cost in the loss."""
+
+RELAXATION: Final[Mapping[Strategy, Relaxation]] = {
+    "dnas": "sample",
+    "darts-softmax": "softmax",
+    "darts-gumbel": "gumbel",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +49,16 @@ class SearchRecipe:
         temperature_floor: reached after `cooling` of the steps, geometrically from 1.
         cooling: share of the steps.
         latency_weight, memory_weight, flash_weight: γ of each limit.
+        tightening: share of the epochs after the warm-up in which the limits fall to their values.
+        entropy_weight: of the gates' entropy in the last epoch; it rises from 0 after the tightening.
+        decided: relative entropy of the gates below which the search ends.
         rotation_degrees: of the augmentation, as in the training of the plain model.
-        candidates: architectures within budget that are compared in the end.
+        candidates: most probable architectures within budget that are compared in the end.
+        rungs: of the ladder of latencies up to the limit, whose most probable architectures are compared as well.
+        trials: architectures that are trained from scratch in the end, half of them by what the search found, half of
+            them random ones near the limit; none: the supernet decides. For the strategy `random`, all of them random.
+        trial_share: of the recipe's steps that a trial takes; the strategy `random` trains in full.
+        explore: least share of the greatest latency within the budget that a random architecture of the trials has.
     """
 
     epochs: int = 30
@@ -54,12 +74,34 @@ class SearchRecipe:
     latency_weight: float = 2.0
     memory_weight: float = 4.0
     flash_weight: float = 2.0
+    tightening: float = 0.5
+    entropy_weight: float = 0.5
+    decided: float = 0.05
     rotation_degrees: float = 15.0
-    candidates: int = 6
+    candidates: int = 4
+    rungs: int = 6
+    trials: int = 8
+    trial_share: float = 0.3
+    explore: float = 0.85
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or not 0.0 <= self.warmup < 1.0 or not 0.0 < self.cooling <= 1.0:
             raise SpaceError(f"A search needs epochs, a batch size, a warm-up < 1 and cooling > 0. Received: {self}.")
+        if not 0.0 <= self.tightening <= 1.0 or self.entropy_weight < 0.0 or not 0.0 <= self.decided < 1.0:
+            raise SpaceError(
+                "A search's tightening is a share, its entropy weight not negative, `decided` below 1. "
+                f"Received: {self.tightening}, {self.entropy_weight}, {self.decided}."
+            )
+        if min(self.candidates, self.rungs) < 1 or self.trials < 0:
+            raise SpaceError(
+                "A search compares one candidate and one rung at least, and its trials are not negative. "
+                f"Received: {self.candidates}, {self.rungs}, {self.trials}."
+            )
+        if not 0.0 < self.trial_share <= 1.0 or not 0.0 < self.explore <= 1.0:
+            raise SpaceError(
+                "The shares `trial_share` and `explore` are above 0 and at most 1. "
+                f"Received: {self.trial_share}, {self.explore}."
+            )
 
     def steps_per_epoch(self, samples: int, batch_size: int) -> int:
         return max(-(-samples // batch_size), -(-self.least_steps // self.epochs))
@@ -94,6 +136,7 @@ def search(
     recipe: SearchRecipe,
     *,
     seed: int,
+    strategy: Strategy = "dnas",
     directory: Path | None = None,
     progress: Progress = silent,
     callbacks: Sequence[Any] = (),
@@ -107,6 +150,7 @@ def search(
         standardisation: fitted on train.
         recipe: the settings.
         seed: of everything random; a search repeats with it.
+        strategy: `dnas`, or one of the DARTS baselines.
         directory: for checkpoint and history; a search that finds its checkpoint there goes on from it.
         progress: told every step.
         callbacks: further Keras callbacks.
@@ -115,13 +159,12 @@ def search(
     supernet = SuperNet.of(figures.space, seed=seed)
     batch_size = min(recipe.batch_size, len(weight_windows.y), len(alpha_windows.y))
     per_epoch = recipe.steps_per_epoch(len(weight_windows.y), batch_size)
-    _compile(supernet, figures, recipe, per_epoch)
+    _compile(supernet, figures, recipe, per_epoch, strategy)
+    start = {
+        name: float(supernet.expected_costs()[name]) / limit.value for name, limit in supernet.search.limits.items()
+    }
     done = load_checkpoint(directory / "checkpoint.npz", supernet) if directory else 0
-    files = (
-        [HistoryCallback(directory / "history.csv"), CheckpointCallback(directory / "checkpoint.npz")]
-        if directory
-        else []
-    )
+    files = _files(directory) if directory else []
     parts = [
         training_batches(
             part,
@@ -135,6 +178,8 @@ def search(
     ]
     shown = {"latency_ms": "latency_ms", "memory_bytes": "memory_bytes", "accuracy": "accuracy"}
     total = per_epoch * recipe.epochs
+    if done and undecided(supernet) < recipe.decided:
+        return supernet
     supernet.fit(
         tf.data.Dataset.zip(tuple(parts)),
         initial_epoch=done,
@@ -143,7 +188,7 @@ def search(
         verbose=0,
         shuffle=False,
         callbacks=[
-            _WarmUp(int(recipe.warmup * recipe.epochs)),
+            *_schedule(recipe, start),
             *files,
             ProgressCallback(progress, "search", total, shown, done=done * per_epoch),
             *callbacks,
@@ -152,7 +197,26 @@ def search(
     return supernet
 
 
-def _compile(supernet: SuperNet, figures: SpaceFigures, recipe: SearchRecipe, per_epoch: int) -> None:
+def _files(directory: Path) -> list[keras.callbacks.Callback]:
+    """What a search writes while it runs. The checkpoint comes last: the other two are redone from it."""
+    history = HistoryCallback(directory / "history.csv")
+    board = TensorBoardCallback(directory / "tensorboard", history)
+    return [history, board, CheckpointCallback(directory / "checkpoint.npz")]
+
+
+def _schedule(recipe: SearchRecipe, start: Mapping[str, float]) -> list[keras.callbacks.Callback]:
+    warm = int(recipe.warmup * recipe.epochs)
+    tight = warm + round(recipe.tightening * (recipe.epochs - warm))
+    return [
+        WarmUp(warm),
+        Tighten(start, warm, tight),
+        Decide(recipe.entropy_weight, tight, recipe.epochs - 1, recipe.decided),
+    ]
+
+
+def _compile(
+    supernet: SuperNet, figures: SpaceFigures, recipe: SearchRecipe, per_epoch: int, strategy: Strategy
+) -> None:
     steps = per_epoch * recipe.epochs
     schedule = keras.optimizers.schedules.CosineDecay
     final = recipe.alpha_final_learning_rate / recipe.alpha_learning_rate
@@ -160,18 +224,8 @@ def _compile(supernet: SuperNet, figures: SpaceFigures, recipe: SearchRecipe, pe
         keras.optimizers.Adam(schedule(recipe.weight_learning_rate, steps), global_clipnorm=recipe.clip_norm),
         alpha_optimizer=keras.optimizers.SGD(schedule(recipe.alpha_learning_rate, steps, alpha=final)),
         costs=expected_costs(figures),
-        limits=recipe.limits(figures.budget),
+        limits=recipe.limits(figures.budget) if strategy == "dnas" else {},
         temperature_decay=recipe.temperature_floor ** (1.0 / (recipe.cooling * steps)),
         temperature_floor=recipe.temperature_floor,
+        relaxation=RELAXATION[strategy],
     )
-
-
-class _WarmUp(keras.callbacks.Callback):
-    """In the first epochs only the weights learn."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self.epochs = epochs
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.model.alpha_enabled.assign(epoch >= self.epochs)

@@ -29,10 +29,15 @@ class HistoryCallback(keras.callbacks.Callback):
             records = pd.read_csv(self.path).to_dict("records")
             self.rows = [{str(name): float(value) for name, value in row.items()} for row in records]
 
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """A kill between history and checkpoint leaves a row of an epoch that is done again."""
+        self.rows = [row for row in self.rows if row["epoch"] <= epoch]
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         row = {"epoch": float(epoch + 1), **{name: float(value) for name, value in (logs or {}).items()}}
+        probabilities = self.model.probabilities()
         for group in self.model.space.groups:
-            values = self.model.probabilities()[group.name]
+            values = probabilities[group.name]
             row |= {f"p({group.name}={c})": p for c, p in zip(group.choices, values, strict=True)}
-        self.rows = [*(old for old in self.rows if old["epoch"] < row["epoch"]), row]
+        self.rows.append(row)
         write_atomically(self.path, pd.DataFrame(self.rows).to_csv(index=False))

@@ -149,6 +149,9 @@ class Program:
     def limit_latency(self, latency_ms: float) -> None:
         self.rows.add(_scaled(self.latency, latency_ms), -np.inf, 1.0)
 
+    def exceed_latency(self, latency_ms: float) -> None:
+        self.rows.add(_scaled(self.latency, latency_ms), 1.0, np.inf)
+
     def limit_flash(self, flash_bytes: float) -> None:
         room = flash_bytes - self.figures.flash_base
         self.rows.add(_scaled(self.flash, flash_bytes), -np.inf, room / flash_bytes)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+
+import numpy as np
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
@@ -77,10 +79,22 @@ class Projector:
         Raises:
             BudgetError: not one architecture fits.
         """
+        first = next(found := self._networks(probabilities), None)
+        if first is None:
+            raise self.refusal()
+        yield first
+        yield from found
+
+    def _networks(
+        self, probabilities: Mapping[str, Sequence[float]], least_latency_ms: float = 0.0
+    ) -> Iterator[Candidate]:
+        """Distinct networks within budget that take `least_latency_ms` or more, most probable first."""
         space = self.figures.space
         scores = log_odds(probabilities)
         program = Program(self.figures)
         self._limit(program, self.figures.budget)
+        if least_latency_ms > 0:
+            program.exceed_latency(least_latency_ms)
         objective = {program.q[name] + k: -value for name, group in scores.items() for k, value in enumerate(group)}
         seen: set[tuple[object, ...]] = set()
         for architecture in self._solutions(program, objective):
@@ -88,12 +102,10 @@ class Projector:
             costs = self.exact(network)
             # Skipping the second of two cells gives the same operators as skipping the first.
             identity = tuple((node.op, node.inputs) for node in network.nodes)
-            if identity in seen or not self.within(costs):
+            if identity in seen or costs.latency.latency_ms < least_latency_ms or not self.within(costs):
                 continue
             seen.add(identity)
             yield Candidate(architecture, network, costs, score(space, scores, architecture))
-        if not seen:
-            raise self.refusal()
 
     def best(
         self, probabilities: Mapping[str, Sequence[float]], count: int = 1, progress: Progress = silent
@@ -103,9 +115,75 @@ class Projector:
         progress("projecting", 0, count, {})
         for candidate in islice(self.candidates(probabilities), count):
             found.append(candidate)
-            figures = {"latency_ms": candidate.costs.latency.latency_ms}
-            progress("projecting", len(found), count, figures)
+            progress("projecting", len(found), count, _shown(candidate))
+        # There may be fewer networks than asked for; the stage has still ended.
+        progress("projecting", count, count, _shown(found[-1]))
         return found
+
+    def ladder(
+        self, probabilities: Mapping[str, Sequence[float]], count: int, progress: Progress = silent
+    ) -> list[Candidate]:
+        """The most probable network within budget that reaches each of `count` rungs of latency.
+
+        The first rung is the latency of the most probable network within budget, which may leave most of the budget
+        unused where the gates are undecided. The others follow in equal steps below the latency limit or, where
+        this is less, below the greatest latency that the other limits permit.
+
+        Returns:
+            Distinct networks, in order of latency: `count` of them, or fewer where one reaches several rungs.
+
+        Raises:
+            BudgetError: not one architecture fits.
+        """
+        progress("projecting", 0, count, {})
+        found = [next(self.candidates(probabilities))]
+        lowest = found[0].costs.latency.latency_ms
+        step = (self._greatest_latency_ms() - lowest) / count
+        for done in range(1, count):
+            progress("projecting", done, count, _shown(found[-1]))
+            rung = lowest + done * step
+            if found[-1].costs.latency.latency_ms >= rung:
+                continue
+            candidate = next(self._networks(probabilities, rung), None)
+            if candidate is None:
+                break
+            found.append(candidate)
+        progress("projecting", count, count, _shown(found[-1]))
+        return found
+
+    def explore(
+        self, probabilities: Mapping[str, Sequence[float]], count: int, share: float, seed: int
+    ) -> list[Candidate]:
+        """Distinct random networks within budget whose latency is `share` of the greatest possible one or more.
+
+        Each is the most probable network under random probabilities, which are uniform over those of every group.
+        `probabilities` are what their scores are of.
+
+        Raises:
+            BudgetError: not one architecture fits.
+        """
+        rng = np.random.default_rng(seed)
+        groups, odds = self.figures.space.groups, log_odds(probabilities)
+        least_latency_ms = share * self._greatest_latency_ms()
+        found: dict[Architecture, Candidate] = {}
+        for _ in range(count):
+            drawn = {group.name: rng.dirichlet(np.ones(len(group))).tolist() for group in groups}
+            candidate = next(self._networks(drawn, least_latency_ms), None)
+            if candidate is not None:
+                likely = score(self.figures.space, odds, candidate.architecture)
+                found.setdefault(candidate.architecture, replace(candidate, score=likely))
+        return list(found.values())
+
+    def _greatest_latency_ms(self) -> float:
+        """Of the networks within the other limits, but the latency limit at most."""
+        budget = self.figures.budget
+        fitting = replace(budget, latency_ms=None)
+        program = Program(self.figures)
+        self._limit(program, fitting)
+        slowest = {variable: -value for variable, value in program.latency.items()}
+        costs = (self.exact(lower(self.figures.space, found)) for found in self._solutions(program, slowest))
+        greatest = next(one.latency.latency_ms for one in costs if not one.excess(fitting))
+        return greatest if budget.latency_ms is None else min(greatest, budget.latency_ms / (1 + self.margin))
 
     def within(self, costs: NetworkCosts) -> bool:
         return not costs.excess(self.figures.budget, self.margin)
@@ -176,3 +254,8 @@ class Projector:
             architecture = canonical(self.figures.space, program.architecture(result.x))
             yield architecture
             program.cut(architecture)
+
+
+def _shown(candidate: Candidate) -> dict[str, float]:
+    """What the progress shows beside the count."""
+    return {"latency_ms": candidate.costs.latency.latency_ms}
