@@ -178,7 +178,7 @@ def history(space: SearchSpace, rng: np.random.Generator, epochs: int = 12) -> p
 def verified_on_board(network: Network, **changed: Any) -> dict[str, Any]:
     """`verify.json` of an emulated board; predictions are off by 1 %, and by 4 % for the second operator."""
     operators = [
-        {"index": k, "op": str(node.op), "predicted_cycles": (1040 if k == 1 else 1010) * (k + 1),
+        {"index": k, "name": node.name, "op": {}, "predicted_cycles": (1040 if k == 1 else 1010) * (k + 1),
          "measured_cycles": 1000 * (k + 1)}
         for k, node in enumerate(network.nodes)
     ]  # fmt: skip
@@ -186,6 +186,7 @@ def verified_on_board(network: Network, **changed: Any) -> dict[str, Any]:
         "schema": 1,
         "board": "qemu_cortex_m4",
         "runtime": "tflm",
+        "device": "emulated, counted instructions",
         "windows": 200,
         "bit_exact": True,
         "first_difference": None,
