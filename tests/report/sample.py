@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from micronas_tf.boards import load_board
-from micronas_tf.cost import arena_head_bytes, default_source, network_costs
+from micronas_tf.boards import Budget, load_board
+from micronas_tf.cost import NetworkCosts, arena_head_bytes, default_source, network_costs
 from micronas_tf.estimation import operator_figures
 from micronas_tf.ops import Network
 from micronas_tf.run_directory import RunDirectory, write_json
@@ -64,15 +64,34 @@ def write_run(
     }
     counts = confusions(len(classes), absent, rng)
     accuracy = float(np.trace(counts) / counts.sum())
-    values = {
-        "latency_ms": costs.latency.latency_ms,
-        "memory_bytes": costs.arena_bytes if limits["memory_figure"] == "arena" else costs.peak_memory_bytes,
-        "flash_bytes": costs.flash_bytes,
-    }
-    excess = {name: [value, limits[name]] for name, value in values.items()
-              if limits[name] is not None and value > limits[name]}  # fmt: skip
+    write_json(files.metrics, metrics_of(network, costs, limits, counts, accuracy))
+    write_json(
+        files.details,
+        {
+            "schema": 1,
+            "board": {**asdict(described), **(board or {})},
+            "data": described_data(window, sensors, rate_hz, int(counts.sum())),
+            **operator_figures(network, costs.latency, described),
+            "float_flatbuffer_bytes": 3 * costs.flash_bytes,
+            "ptq": {"accuracy": accuracy - 0.03, "macro_f1": accuracy - 0.04},
+        },
+    )
+    write_json(files.network, network.to_json())
+    write_json(files.architecture, chosen.to_json())
+    candidate = {"accuracy": 0.6, "cross_entropy": 1.2, "score": -0.1, **costs.to_json()}
+    write_json(files.candidates, [{**candidate, "architecture": chosen.to_json()}])
+    write_json(files.run, record(classes, limits, space, source))
+    files.history.write_text(history(space, rng).to_csv(index=False))
+    return network
+
+
+def metrics_of(
+    network: Network, costs: NetworkCosts, limits: dict[str, Any], counts: np.ndarray, accuracy: float
+) -> dict[str, Any]:
+    """`metrics.json`: the costs are real, the accuracies follow from the made-up confusions."""
     head = arena_head_bytes(network)
-    write_json(files.metrics, {
+    excess = costs.excess(Budget(**limits))
+    return {
         "int8": {"accuracy": accuracy, "macro_f1": accuracy - 0.01},
         "float": {"accuracy": accuracy + 0.02, "macro_f1": accuracy},
         **costs.to_json(),
@@ -81,29 +100,36 @@ def write_run(
         "budget": limits,
         "margin": 0.01,
         "within_budget": not excess,
-        "excess": excess,
+        "excess": {name: list(pair) for name, pair in excess.items()},
         "verified": True,
-        "verification": {"windows": int(counts.sum()), "bit_equal": True, "first_difference": None,
-                         "arena_head_bytes": head, "planned_head_bytes": head, "operators": ["CONV_2D"]},
+        "verification": {
+            "windows": int(counts.sum()),
+            "bit_equal": True,
+            "first_difference": None,
+            "arena_head_bytes": head,
+            "planned_head_bytes": head,
+            "operators": ["CONV_2D"],
+        },
         "confusions": counts.tolist(),
-    })  # fmt: skip
-    write_json(files.details, {
-        "schema": 1,
-        "board": {**asdict(described), **(board or {})},
-        "data": {"name": "motion", "windows": {"train": 900, "test": int(counts.sum())}, "window": window,
-                 "sensors": sensors, "sampling_rate_hz": rate_hz, "classes": {}, "channels": [], "triads": [],
-                 "subjects": None, "split": "official", "notes": [], "sha256": "ab" * 32},
-        **operator_figures(network, costs.latency, described),
-        "float_flatbuffer_bytes": 3 * costs.flash_bytes,
-        "ptq": {"accuracy": accuracy - 0.03, "macro_f1": accuracy - 0.04},
-    })  # fmt: skip
-    write_json(files.network, network.to_json())
-    write_json(files.architecture, chosen.to_json())
-    write_json(files.candidates, [{"accuracy": 0.6, "cross_entropy": 1.2, "score": -0.1, **costs.to_json(),
-                                   "architecture": chosen.to_json()}])  # fmt: skip
-    write_json(files.run, record(classes, limits, space, source))
-    files.history.write_text(history(space, rng).to_csv(index=False))
-    return network
+    }
+
+
+def described_data(window: int, sensors: int, rate_hz: float | None, tested: int) -> dict[str, Any]:
+    """What `micronas_tf.datasets.describe` says of a data set."""
+    return {
+        "name": "motion",
+        "windows": {"train": 900, "test": tested},
+        "window": window,
+        "sensors": sensors,
+        "sampling_rate_hz": rate_hz,
+        "classes": {},
+        "channels": [],
+        "triads": [],
+        "subjects": None,
+        "split": "official",
+        "notes": [],
+        "sha256": "ab" * 32,
+    }
 
 
 def record(classes: Sequence[str], budget: dict[str, Any], space: SearchSpace, source: str | None) -> dict[str, Any]:
@@ -152,7 +178,7 @@ def history(space: SearchSpace, rng: np.random.Generator, epochs: int = 12) -> p
 def verified_on_board(network: Network, **changed: Any) -> dict[str, Any]:
     """`verify.json` of an emulated board; predictions are off by 1 %, and by 4 % for the second operator."""
     operators = [
-        {"index": k, "op": str(node.op), "predicted_cycles": (1040 if k == 1 else 1010) * (k + 1),
+        {"index": k, "name": node.name, "op": {}, "predicted_cycles": (1040 if k == 1 else 1010) * (k + 1),
          "measured_cycles": 1000 * (k + 1)}
         for k, node in enumerate(network.nodes)
     ]  # fmt: skip
@@ -160,6 +186,7 @@ def verified_on_board(network: Network, **changed: Any) -> dict[str, Any]:
         "schema": 1,
         "board": "qemu_cortex_m4",
         "runtime": "tflm",
+        "device": "emulated, counted instructions",
         "windows": 200,
         "bit_exact": True,
         "first_difference": None,

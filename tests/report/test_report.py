@@ -251,8 +251,12 @@ def test_verdicts(tmp_path: Path) -> None:
     assert verdict(tmp_path / "c", latency_ms=slow) == (False, "Does not fit: latency 20.00 s is above 10000 ms.")
     assert verdict(tmp_path / "d", latency_ms=slow, board="qemu_cortex_m33")[0]
     assert verdict(tmp_path / "e", latency_ms=slow, runtime="bundle")[0]
-    wrong = verdict(tmp_path / "f", bit_exact=False, first_difference="window 3, class 1: 5, 6")
-    assert wrong == (False, "Not verified. qemu_cortex_m4, tflm, 200 windows: different: window 3, class 1: 5, 6.")
+    difference = {"window": 3, "what": "class", "index": 1, "expected": 5, "received": 6}
+    wrong = verdict(tmp_path / "f", bit_exact=False, first_difference=difference)
+    assert wrong == (
+        False,
+        "Not verified. qemu_cortex_m4, tflm, 200 windows: different: window 3, class 1: expected 5, received 6.",
+    )
     high = verdict(tmp_path / "g", arena={"planned_bytes": 9000, "high_water_bytes": 9004})
     assert high == (False, "Not verified. qemu_cortex_m4: high-water mark of the arena 9,004 B, planned 9,000 B.")
 

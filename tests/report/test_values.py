@@ -169,12 +169,14 @@ def test_no_two_operators_stand_in_one_place_and_no_line_runs_through_one() -> N
 
 def test_live_bytes_by_hand() -> None:
     """Tensors of 16 and 64 bytes; scratch 4·3·1 → 16 for a, 4·3·4 = 48 for the others; during c: a, b, c."""
-    a, b, c, total, d = live_bytes(diamond())
+    a, b, c, total, d = live_bytes(diamond(), "tflm")
     assert a == 16 + 64 + 16
     assert b == 64 + 64 + 48
     assert c == 3 * 64 + 48
     assert total == 3 * 64
     assert d == 2 * 64 + 48
+    # Without an interpreter's kernels there is no scratch.
+    assert live_bytes(diamond(), "bundle")[2] == 3 * 64
     # In float, without scratch: three tensors of 4 · 64 bytes.
     assert float_head_bytes(diamond()) == 3 * 256
 
@@ -182,7 +184,7 @@ def test_live_bytes_by_hand() -> None:
 def test_blocks_of_the_plan_never_overlap(tmp_path: Path) -> None:
     network = write_run(tmp_path, widest=True)
     run = read_run(tmp_path)
-    blocks = plan_blocks(network, run.operators)
+    blocks = plan_blocks(network, run.operators, "tflm")
     assert len(blocks) == len(network_buffers(network, scratch=True))
     for k, one in enumerate(blocks):
         for other in blocks[:k]:

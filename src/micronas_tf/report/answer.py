@@ -100,7 +100,7 @@ def latency_tile(run: Run) -> Tile:
         notes = (f"predicted: {band}", f"by: {predicted['source']}")
     else:
         notes = (
-            f"measured on {_measured(run)['board']}: {_measured(run)['latency_ms']['source']}",
+            f"measured on {_measured(run)['board']}: {_measured(run)['device']}",
             f"predicted: {band}",
         )
         value = measured
@@ -126,8 +126,9 @@ def memory_tile(run: Run) -> Tile:
 def flash_tile(run: Run) -> Tile:
     size, limit = run.metrics["flatbuffer_bytes"], run.metrics["budget"]["flash_bytes"]
     notes = [f"model.tflite; in float32 it would be {kilobytes(run.float_flatbuffer_bytes)}"]
-    if run.measured is not None and run.measured.get("bundle"):
-        notes.append(f"C bundle, code and weights: {kilobytes(run.measured['bundle']['flash_bytes'])}")
+    bundle = (run.measured or {}).get("bundle") or run.metrics.get("bundle")
+    if bundle:
+        notes.append(f"C bundle, code and weights: {kilobytes(bundle['flash_bytes'])}")
     return Tile(
         "Flash (model)",
         kilobytes(size),
@@ -154,6 +155,11 @@ def _measured(run: Run) -> dict[str, Any]:
     return run.measured
 
 
+def _difference(found: dict[str, Any]) -> str:
+    place = f"window {found['window']}, {found['what']} {found['index']}"
+    return f"{place}: expected {found['expected']}, received {found['received']}"
+
+
 def _checks(run: Run) -> list[tuple[bool, str]]:
     host = run.metrics["verification"]
     equal = "equal bit for bit" if host["bit_equal"] else f"different: {host['first_difference']}"
@@ -162,7 +168,7 @@ def _checks(run: Run) -> list[tuple[bool, str]]:
     checks.append((head == planned, f"Arena plan by TFLM on the host: {head:,} B, planned {planned:,} B."))
     if run.measured is not None:
         found = run.measured
-        exact = "bit-exact" if found["bit_exact"] else f"different: {found['first_difference']}"
+        exact = "bit-exact" if found["bit_exact"] else f"different: {_difference(found['first_difference'])}"
         checks.append(
             (found["bit_exact"], f"{found['board']}, {found['runtime']}, {found['windows']:,} windows: {exact}.")
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from micronas_tf.cost import align, macs, network_buffers
+from micronas_tf.cost import Buffer, Runtime, align, macs, network_buffers, tensor_buffers
 from micronas_tf.ops import Network, Node, Shape
 
 Family: TypeAlias = Literal["first", "conv", "add", "mean", "softmax", "other", "runtime"]
@@ -67,13 +67,13 @@ def shape_text(shape: Shape) -> str:
     return "×".join(map(str, shape))
 
 
-def operators_of(network: Network, costs: Sequence[dict[str, Any]]) -> tuple[Operator, ...]:
+def operators_of(network: Network, costs: Sequence[dict[str, Any]], runtime: Runtime) -> tuple[Operator, ...]:
     """The network's nodes with the costs of `details.json`, one for each node in order.
 
     Raises:
         ValueError: other operators than the network's.
     """
-    live = live_bytes(network)
+    live = live_bytes(network, runtime)
     return tuple(
         Operator(
             node=node,
@@ -90,9 +90,14 @@ def operators_of(network: Network, costs: Sequence[dict[str, Any]]) -> tuple[Ope
     )
 
 
-def live_bytes(network: Network) -> tuple[int, ...]:
+def buffers_of(network: Network, runtime: Runtime) -> tuple[Buffer, ...]:
+    """What the arena holds: tensors, by id, and with TFLM the scratch buffers after them; the bundle needs none."""
+    return tensor_buffers(network) if runtime == "bundle" else network_buffers(network, scratch=True)
+
+
+def live_bytes(network: Network, runtime: Runtime) -> tuple[int, ...]:
     """Bytes of all buffers alive during each operator, each rounded up; the plan can need more, for gaps."""
-    buffers = network_buffers(network, scratch=True)
+    buffers = buffers_of(network, runtime)
     return tuple(
         sum(align(buffer.size) for buffer in buffers if buffer.first <= step <= buffer.last)
         for step in range(1, len(network.nodes) + 1)

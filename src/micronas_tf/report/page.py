@@ -27,6 +27,7 @@ from micronas_tf.report.figures import (
     search_drawing,
 )
 from micronas_tf.report.figures.arena import float_head_bytes
+from micronas_tf.report.figures.measured import differences
 from micronas_tf.report.operators import shape_text
 from micronas_tf.report.realtime import Pace, check_stream, paces
 from micronas_tf.report.run import Run
@@ -61,10 +62,12 @@ def drawings(run: Run) -> list[Drawing]:
         confusion_drawing(run.confusions),
         network_drawing(run.network, run.operators),
         latency_drawing(run.operators, run.overhead_ms, run.metrics["latency_ms"]["value"]),
-        arena_drawing(run.network, run.operators, run.metrics["arena_bytes"], limit),
+        arena_drawing(
+            run.network, run.operators, run.metrics["latency_ms"]["runtime"], run.metrics["arena_bytes"], limit
+        ),
     ]
-    if run.measured is not None and run.measured["operators"]:
-        found.append(measured_drawing(run.measured, run.operators))
+    if run.measured is not None and differences(run.measured["operators"]):
+        found.append(measured_drawing(run.measured))
     if run.history is not None:
         found.append(search_drawing(run.history, budget))
         found.append(choices_drawing(run.history, run.architecture, _live(run)))

@@ -85,7 +85,7 @@ def read_run(directory: Path) -> Run:
             data=details["data"],
             board=Board(**details["board"]),
             network=network,
-            operators=operators_of(network, details["operators"]),
+            operators=operators_of(network, details["operators"], metrics["latency_ms"]["runtime"]),
             overhead_cycles=details["overhead_cycles"],
             confusions=Confusions.of(record["data"]["classes"], metrics["confusions"]),
             float_flatbuffer_bytes=details["float_flatbuffer_bytes"],

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from micronas_tf.cost import align, network_buffers, plan_arena
+from micronas_tf.cost import Runtime, align, plan_arena, tensor_buffers
 from micronas_tf.ops import Network
 from micronas_tf.report.drawing import Drawing, canvas
-from micronas_tf.report.operators import Operator
+from micronas_tf.report.operators import Operator, buffers_of
 from micronas_tf.report.text import KIB, kilobytes
 from micronas_tf.report.theme import LIGHT
 
@@ -33,9 +33,9 @@ class Block:
     size: int
 
 
-def plan_blocks(network: Network, operators: Sequence[Operator]) -> tuple[Block, ...]:
-    """Every tensor and scratch buffer where TFLM's planner puts it; step k + 1 is operator k."""
-    buffers = network_buffers(network, scratch=True)
+def plan_blocks(network: Network, operators: Sequence[Operator], runtime: Runtime) -> tuple[Block, ...]:
+    """Every tensor and scratch buffer where the planner puts it; step k + 1 is operator k."""
+    buffers = buffers_of(network, runtime)
     names = ["window", *(node.name for node in network.nodes)]
     colours = ["other", *(operator.family for operator in operators)]
     return tuple(
@@ -53,16 +53,16 @@ def plan_blocks(network: Network, operators: Sequence[Operator]) -> tuple[Block,
 
 def float_head_bytes(network: Network) -> int:
     """The plan of the same tensors in float32, without scratch: what int8 is compared with."""
-    buffers = network_buffers(network, scratch=False)[: len(network.tensors)]
+    buffers = tensor_buffers(network)
     sizes = [type(buffer)(4 * prod(shape), buffer.first, buffer.last)
              for buffer, shape in zip(buffers, network.tensors, strict=True)]  # fmt: skip
     return plan_arena(sizes).total_bytes
 
 
 def arena_drawing(
-    network: Network, operators: Sequence[Operator], arena_bytes: int, limit_bytes: int | None
+    network: Network, operators: Sequence[Operator], runtime: Runtime, arena_bytes: int, limit_bytes: int | None
 ) -> Drawing:
-    blocks = plan_blocks(network, operators)
+    blocks = plan_blocks(network, operators, runtime)
     head = max(block.offset + block.size for block in blocks)
     step = max(range(len(operators)), key=lambda k: operators[k].live_bytes)
     fullest = operators[step]

@@ -8,30 +8,26 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from micronas_tf.report.drawing import Drawing, canvas
-from micronas_tf.report.operators import Operator
 from micronas_tf.report.text import shorten, signed
 from micronas_tf.report.theme import LIGHT
 
 _ROW_IN = 0.19
 
 
-def differences(measured: Sequence[dict[str, Any]], operators: Sequence[Operator]) -> list[tuple[str, float]]:
-    """(operator, predicted / measured - 1), named as in the network where it is the same operator.
-
-    Operators that took no cycle when measured are left out.
-    """
-    names = {(k, str(operator.node.op)): operator.node.name for k, operator in enumerate(operators)}
+def differences(operators: Sequence[dict[str, Any]]) -> list[tuple[str, float]]:
+    """(operator, predicted / measured - 1); without those that no source predicts, or that took no cycle."""
     return [
-        (names.get((item["index"], item["op"]), item["op"]), item["predicted_cycles"] / item["measured_cycles"] - 1)
-        for item in measured
-        if item["measured_cycles"]
+        (item["name"], item["predicted_cycles"] / item["measured_cycles"] - 1)
+        for item in operators
+        if item["measured_cycles"] and item["predicted_cycles"] is not None
     ]
 
 
-def measured_drawing(measured: dict[str, Any], operators: Sequence[Operator]) -> Drawing:
-    found = differences(measured["operators"], operators)
+def measured_drawing(measured: dict[str, Any]) -> Drawing:
+    found = differences(measured["operators"])
     worst = max(found, key=lambda pair: abs(pair[1]))
     latency = measured["latency_ms"]
+    # Where every operator is predicted, so is the whole.
     whole = latency["predicted"] / latency["measured"] - 1
     furthest = f"{worst[0]}, {signed(100 * worst[1], 1, '%')}"
     said = f"The whole inference: {signed(100 * whole, 1, '%')}. Furthest off: {furthest}."
