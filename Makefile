@@ -10,7 +10,7 @@ OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
-SOURCES := src tests benchmarks
+SOURCES := src tests benchmarks docs
 # Two or more test processes share the files; each imports TensorFlow, about 1 GB of memory.
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile
 
@@ -46,7 +46,7 @@ characterize: $(VENV)/installed ## Measure the operators of a search space on BO
 
 clean: ## Remove the environment, caches and build outputs; runs/ stays
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache src/*.egg-info
-	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is as old as the last complete installation: a change of the metadata, or an interruption, installs again.
 $(VENV)/installed: setup.cfg pyproject.toml | $(BIN)/pip

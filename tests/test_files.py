@@ -38,6 +38,46 @@ def test_a_file_in_the_way_of_a_folder_is_an_error(tmp_path: Path) -> None:
         write_atomically(tmp_path / "file" / "below", "y")
 
 
+def test_a_folder_is_replaced_when_the_new_one_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "bundle"
+    for content in ("one", "two"):
+        with replacing(target) as folder:
+            folder.mkdir()
+            (folder / content).write_text(content)
+            assert not (target / content).exists()
+        assert [path.name for path in target.iterdir()] == [content]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_survives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "bundle"
+    with replacing(target) as folder:
+        folder.mkdir()
+        (folder / "old").touch()
+
+    def fail() -> None:
+        with replacing(target) as folder:
+            folder.mkdir()
+            (folder / "new").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert [path.name for path in target.iterdir()] == ["old"]
+    rename = Path.replace
+
+    def full(self: Path, to: Path) -> Path:
+        if (self.name, to.name) == (".bundle.tmp", "bundle"):
+            raise OSError(28, "No space left on device")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(RunError, match=r"Cannot write .*bundle: No space left"), replacing(target) as folder:
+        folder.mkdir()
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_a_block_writes_itself_takes_its_place_at_the_end(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "model.keras"

@@ -60,7 +60,12 @@ def test_the_wheel_holds_what_the_package_needs_and_nothing_else(built: Path) ->
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
     assert data_files() <= names
-    assert {f"micronas_tf/{name}" for name in ("py.typed", "cli/__init__.py", "quantize/qat.py")} <= names
+    assert {
+        f"micronas_tf/{name}"
+        for name in ("py.typed", "cli/__init__.py", "quantize/qat.py", "report/templates/report.html")
+    } <= names
+    templates = (ROOT / "src/micronas_tf/deploy/templates").iterdir()
+    assert {f"micronas_tf/deploy/templates/{path.name}" for path in templates} <= names
     assert any(name.endswith(".dist-info/licenses/LICENSE") or name.endswith(".dist-info/LICENSE") for name in names)
     packaged = {name for name in names if name.startswith(("micronas_tf/data/", "micronas_tf/firmware/"))}
     assert packaged == data_files()

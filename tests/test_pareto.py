@@ -76,7 +76,7 @@ class Job:
         self.ranked += candidates
         macs = [candidate.costs.macs for candidate in candidates]
         poor = [0.3 * (place % 3 == 2) for place in range(len(macs))]
-        found = [Ranked(c, 0.5 + 0.4 * m / max(macs) - p) for c, m, p in zip(candidates, macs, poor, strict=True)]
+        found = [Ranked(c, 0.5 + 0.4 * m / max(macs) - p, 1.0) for c, m, p in zip(candidates, macs, poor, strict=True)]
         return sorted(found, key=lambda item: -item.accuracy)
 
     def run(
@@ -192,7 +192,7 @@ def test_points_without_time_are_left_out(tmp_path: Path, monkeypatch: pytest.Mo
     """The run's own model took 40 s; of 1,100 s, 1,090 s are used."""
     timed = replace(settings("latency", latency_ms=20.0), time_budget_s=1100.0)
     job = Job(tmp_path, timed, monkeypatch)
-    front = job.explore(training=30.0, quantising=10.0, verifying=50.0)
+    front = job.explore(training=30.0, quantising=10.0, verifying=30.0, reporting=20.0)
     assert job.trained == []
     assert sum(point["trained"] for point in front["points"]) == 1
 

@@ -34,7 +34,7 @@ SMALL = SpaceConfig(time_filters_max=8, fusion_filters_max=16, time_kernels=(3, 
 SETTINGS = Settings(
     budget=Budget(latency_ms=20.0),
     space=SMALL,
-    search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1),
+    search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1, trials=2),
     training=TrainingRecipe(epochs=1, least_steps=0, batch_size=12),
 )
 # w gets about 70 % of the 48 train windows: 3 batches of 12 an epoch.
@@ -80,8 +80,11 @@ def cheap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
     monkeypatch.setattr(pipeline, "quantise", quantise)
-    monkeypatch.setattr(pipeline, "rank", lambda supernet, found, *others, **options: [Ranked(found[0], 0.5)])
+    monkeypatch.setattr(pipeline, "rank", lambda supernet, found, *others, **options: [Ranked(found[0], 0.5, 1.0)])
     monkeypatch.setattr(pipeline, "evaluate", evaluate)
+    monkeypatch.setattr(pipeline, "export", lambda *arguments: arguments[-1])
+    monkeypatch.setattr(pipeline, "details", lambda *arguments: {})
+    monkeypatch.setattr(pipeline, "write_report", lambda directory: directory / "report.html")
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -98,7 +101,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     """Once interrupted in the search, after its first epoch, and once in the training."""
     heard = Heard()
     whole = start(tmp_path / "whole", heard)
-    assert heard.stages == ["search", "projecting", "training"]
+    assert heard.stages == ["search", "projecting", "trials", "training", "reporting"]
     cut = tmp_path / "cut"
     with pytest.raises(KeyboardInterrupt):
         start(cut, Heard("search", STEPS))
@@ -109,7 +112,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     assert not (cut / "model.keras").exists()
     heard = Heard()
     resumed = start(cut, heard)
-    assert heard.stages == ["training"]
+    assert heard.stages == ["training", "reporting"]
     assert resumed.architecture == whole.architecture
     assert resumed.network == whole.network
     assert read_json(cut / "run.json")["status"] == "done"
@@ -121,7 +124,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     # A third time: nothing is trained, the same files are read.
     heard = Heard()
     again = start(cut, heard)
-    assert heard.stages == []
+    assert heard.stages == ["reporting"]
     for mine, theirs in zip(resumed.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(theirs, mine)
     assert again.tflite == b"int8"
@@ -135,6 +138,12 @@ def test_settings_survive_json() -> None:
     # Runs of before there was such a thing.
     former = {k: v for k, v in settings.to_json().items() if k not in ("time_budget_s", "pareto")}
     assert Settings.from_json(former) == settings
+
+
+@pytest.mark.parametrize("asked", [{"pareto": Pareto("latency")}, {"time_budget_s": 60.0}])
+def test_what_needs_a_supernet_is_refused_to_a_strategy_without(asked: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match="need a supernet, and the strategy random has none"):
+        replace(SETTINGS, strategy="random", **asked)
 
 
 @pytest.mark.parametrize("change", [{"budget": None}, {"search": {"speed": 1}}, {"colour": "red"}, {"space": 3}])
@@ -222,6 +231,9 @@ def test_metrics_within_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     assert metrics["verification"]["operators"] == ["CONV_2D", "SOFTMAX"]
     assert metrics["verification"]["windows"] == 12
+    # All scores are equal: every window gets the first label.
+    counts = np.bincount(DATA.test.y, minlength=3).tolist()
+    assert metrics["confusions"] == [[count, 0, 0] for count in counts]
     assert promise_broken(metrics) is None
 
 

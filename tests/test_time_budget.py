@@ -35,12 +35,27 @@ class Job:
     verifying: float
     steps: tuple[int, int, int]
     batches: int
+    trials: int = 8
+
+    @property
+    def trial_steps(self) -> int:
+        return round(0.3 * self.steps[1])
+
+    @property
+    def trial(self) -> float:
+        """Seconds of one: a training of its own with fewer steps."""
+        return sum(self.training[:2]) + self.training[2] * (self.trial_steps - 1)
+
+    @property
+    def reporting(self) -> float:
+        return self.start
 
     @property
     def full(self) -> float:
         stages = (self.search, self.training, self.quantising)
         steps = sum(a + first + each * (n - 1) for (a, first, each), n in zip(stages, self.steps, strict=True))
-        return self.start + self.projecting + self.ranking + self.verifying + steps
+        others = self.start + self.projecting + self.ranking + self.verifying + self.reporting
+        return others + self.trials * self.trial + steps
 
 
 # As they were seen, rounded; the conversion after the quantising counts with the verifying.
@@ -57,8 +72,15 @@ def simulate(job: Job, limit_s: float | None, folder: Path, *, models: int = 1) 
     clock = Clock()
     record = RunRecord(folder / "run.json", {})
     watch = Stopwatch(silent, {}, lambda seconds: None, now=clock)
-    counts = {"ranking": 240, "training": job.steps[1], "quantising": job.steps[2], "verifying": job.batches}
-    budget = TimeBudget(limit_s, watch, record, counts, models=models)
+    counts = {
+        "ranking": 400,
+        "trials": job.trial_steps,
+        "training": job.steps[1],
+        "quantising": job.steps[2],
+        "verifying": job.batches,
+    }
+    repeats = {"trials": job.trials, **dict.fromkeys(("training", "quantising", "verifying", "reporting"), models)}
+    budget = TimeBudget(limit_s, watch, record, counts, repeats)
 
     def walk(stage: str, times: tuple[float, float, float], steps: int) -> None:
         clock.time += times[0]
@@ -76,11 +98,18 @@ def simulate(job: Job, limit_s: float | None, folder: Path, *, models: int = 1) 
     clock.time += job.start
     walk("search", job.search, job.steps[0])
     clock.time += job.projecting + job.ranking
-    for _ in range(models):
+    rounds = budget.rounds("trials")
+    if rounds is None:
+        clock.time += job.trials * job.trial
+    elif rounds.begin():
+        clock.time += job.trial
+        while not rounds.step():
+            clock.time += job.trial
+    for left in range(models, 0, -1):
+        budget.repeats |= dict.fromkeys(("training", "quantising", "verifying", "reporting"), left)
         walk("training", job.training, job.steps[1])
         walk("quantising", job.quantising, job.steps[2])
-        clock.time += job.verifying
-        budget.models -= 1
+        clock.time += job.verifying + job.reporting
     return clock.time, budget
 
 

@@ -16,8 +16,11 @@ if not header.is_file():
 
 match = re.search(r"\$Revision:\s*V\.?([0-9.]+)", header.read_text())
 version = match.group(1) if match else "unknown"
+# Up to 2022 CMSIS-NN was a folder of CMSIS 5 and used headers of its neighbours.
+neighbours = [root.parent / name / "Include" for name in ("Core", "DSP")]
+includes = [root / "Include", *(path for path in neighbours if path.is_dir())]
 env.Append(  # noqa: F821
-    CPPPATH=[str(root / "Include")],
+    CPPPATH=[str(path) for path in includes],
     CPPDEFINES=["MN_BACKEND_CMSIS_NN", ("MN_CMSIS_NN_VERSION", env.StringifyMacro(version))],  # noqa: F821
 )
 sources = " ".join(f"+<{folder}/>" for folder in FOLDERS)

@@ -16,13 +16,14 @@ from micronas_tf.console import KIB, ConsoleProgress
 from micronas_tf.cost import Runtime
 from micronas_tf.datasets import Dataset, Windows, load_dataset, split_dataset
 from micronas_tf.errors import BoardError, DataError, MicronasError, RunError
+from micronas_tf.estimation import latency_notes
 from micronas_tf.front import Axis, Pareto
 from micronas_tf.pareto import explore
 from micronas_tf.pipeline import Quantisation, Result, Settings, run
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RunDirectory, read_json
-from micronas_tf.search import SearchRecipe
-from micronas_tf.space import SpaceConfig
+from micronas_tf.search import SearchRecipe, Strategy
+from micronas_tf.space import SpaceConfig, build_space
 from micronas_tf.timing import parse_duration
 from micronas_tf.training import TrainingRecipe
 
@@ -42,6 +43,7 @@ class MicroNAS:
         memory_figure: `arena` (what TFLM must be given) or `peak` (the MicroNAS paper's figure).
         epochs: of the search and of the training, each; the recipes' own when None.
         seed: of everything random.
+        strategy: `dnas`, or a baseline to compare it with: `random`, `darts-softmax`, `darts-gumbel`.
         quantize: `qat` (fine-tuning), `qat-scratch` (as in the paper) or `ptq`.
         latency_source: `auto`, `ops`, or the path of a lookup table.
         runtime: whose kernels will run the model: `tflm` or `bundle`.
@@ -65,6 +67,7 @@ class MicroNAS:
         memory_figure: MemoryFigure = "arena",
         epochs: int | None = None,
         seed: int = 0,
+        strategy: Strategy = "dnas",
         quantize: Quantisation = "qat",
         latency_source: str = "auto",
         runtime: Runtime = "tflm",
@@ -83,6 +86,7 @@ class MicroNAS:
             latency_source=latency_source,
             runtime=runtime,
             margin=margin,
+            strategy=strategy,
             quantisation=quantize,
             seed=seed,
             space=SpaceConfig() if extra_cells is None else SpaceConfig(extra_cells=extra_cells),
@@ -208,10 +212,19 @@ def _run(
         if not verbose:
             return run(dataset, settings, directory, **options, progress=silent)
         with ConsoleProgress(settings.budget) as progress:
+            for note in _latency_notes(dataset, settings):
+                progress.say(note)
             return run(dataset, settings, directory, **options, progress=progress)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(f"Interrupted. Go on with: micronas-tf search --resume {directory}")
         raise
+
+
+def _latency_notes(dataset: Dataset, settings: Settings) -> tuple[str, ...]:
+    """Said before anything is trained: where the latencies come from."""
+    part = dataset.train
+    space = build_space(part.window, part.sensors, part.n_classes, settings.space)
+    return latency_notes(settings.latency_source, settings.board, settings.runtime, space)
 
 
 def _from_arrays(  # noqa: PLR0917

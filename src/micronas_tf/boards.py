@@ -30,6 +30,8 @@ class Board:
         notes: one line for people.
         emulates: id of the board that this one, an emulated one, stands for; empty for a real board.
         cycles_per_instruction: of that board; turns the instructions of the emulator into its cycles.
+        supply_v, active_ma, sleep_ma: of the chip while it computes and while it waits, for the energy in reports;
+            None: unknown.
     """
 
     id: str
@@ -43,6 +45,9 @@ class Board:
     notes: str = ""
     emulates: str = ""
     cycles_per_instruction: float | None = None
+    supply_v: float | None = None
+    active_ma: float | None = None
+    sleep_ma: float | None = None
 
     def __post_init__(self) -> None:
         for field in ("clock_hz", "ram_bytes", "flash_bytes"):
@@ -54,6 +59,10 @@ class Board:
             raise BoardError(f"A board has both emulates and cycles_per_instruction, or neither. Received: {self}.")
         if self.cycles_per_instruction is not None and not self.cycles_per_instruction > 0:
             raise BoardError(f"cycles_per_instruction must be positive. Received: {self.cycles_per_instruction}.")
+        for field in ("supply_v", "active_ma", "sleep_ma"):
+            value = getattr(self, field)
+            if value is not None and not value > 0:
+                raise BoardError(f"{field} of board {self.id!r} must be positive, or left out. Received: {value}.")
 
     @property
     def emulated(self) -> bool:

@@ -7,8 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from micronas_tf.boards import load_board
-from micronas_tf.cost import Finding, Runtime, Table, check_table, read_table, table_path
-from micronas_tf.device import REPEATS, Characterisation, calibrate, characterise, check_has_firmware, prepare_bench
+from micronas_tf.cost import (
+    Finding,
+    Measurement,
+    Runtime,
+    Table,
+    check_table,
+    is_table,
+    read_measurements,
+    read_table,
+    table_path,
+)
+from micronas_tf.device import (
+    REPEATS,
+    Bench,
+    Characterisation,
+    calibrate,
+    characterise,
+    check_calibrates,
+    check_has_firmware,
+    prepare_bench,
+)
 from micronas_tf.errors import DataError, RunError
 from micronas_tf.estimation import user_tables
 from micronas_tf.ops import OpSpec
@@ -55,7 +74,7 @@ def characterise_board(
         shape: of the windows.
         runtime: whose kernels.
         port: of a real board; the only Nucleo's when None.
-        calibration: a measured table of the board that an emulated one stands for: fits its constant.
+        calibration: measured cycles of the board that an emulated one stands for: fits its constant.
         repeats: runs of each operator.
         resume: go on with the table that is there; else it is kept as `….old`.
         out: CSV file; where `search` looks when None.
@@ -73,11 +92,23 @@ def characterise_board(
     bench = prepare_bench(board, runtime, port=port)
     progress("building", 1, 1, {})
     if calibration is not None:
-        constant = calibrate(bench, read_table(calibration)).cycles_per_instruction
+        constant = calibrate(bench, _calibrating(bench, calibration)).cycles_per_instruction
         bench = prepare_bench(board, runtime, port=port, cycles_per_instruction=constant)
     if not resume:
         _keep_old(path)
     return path, characterise(bench, operators, path, former=former, repeats=repeats, progress=progress)
+
+
+def _calibrating(bench: Bench, path: Path) -> tuple[Measurement, ...]:
+    """Measured cycles of the board that an emulated one stands for: a lookup table, or records in the columns of the
+    MicroNAS authors, which do not say of which board they are but are of TFLM.
+    """
+    if is_table(path):
+        header = read_table(path).header
+        check_calibrates(bench, header.board, header.runtime)
+    else:
+        check_calibrates(bench, bench.board.emulates, "tflm")
+    return read_measurements(path)
 
 
 def _keep_old(path: Path) -> None:

@@ -64,6 +64,10 @@ class ConsoleProgress(AbstractContextManager["ConsoleProgress"]):
             self.tasks[stage] = self.bars.add_task(stage, total=total, figures="")
         self.bars.update(self.tasks[stage], completed=done, figures=text)
 
+    def say(self, text: str) -> None:
+        """One line above the bars."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def _line(self, stage: str, done: int, total: int, text: str) -> None:
         now = time.monotonic()
         first = stage not in self.started
@@ -124,7 +128,7 @@ def show_summary(metrics: Mapping[str, Any], directory: Path) -> None:
     console.print(scores)
     if "time" in metrics:
         console.print(_time(metrics["time"]), highlight=False)
-    for name in ("model.keras", "model.tflite", "standardisation.json", "metrics.json"):
+    for name in ("report.html", "model.keras", "model.tflite", "standardisation.json", "metrics.json", "bundle"):
         console.print(str(directory / name), highlight=False)
 
 

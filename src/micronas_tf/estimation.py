@@ -8,24 +8,27 @@ from typing import Any
 import numpy as np
 from platformdirs import user_data_path
 
-from micronas_tf.boards import Board, load_board
+from micronas_tf.boards import Board, board_ids, load_board
 from micronas_tf.cost import (
     LatencySource,
+    NetworkLatency,
     OperatorModel,
     Runtime,
     default_source,
     fit_operator_model,
+    is_measured,
     is_table,
     load_operator_model,
     model_path,
     network_costs,
     read_measurements,
     read_table,
+    source_counts,
     write_operator_model,
 )
 from micronas_tf.errors import CostError, ModelError
 from micronas_tf.ops import Network
-from micronas_tf.space import SearchSpace
+from micronas_tf.space import SearchSpace, SpaceConfig
 
 
 def user_tables() -> Path:
@@ -40,11 +43,9 @@ def latency_source(name: str, board: Board, runtime: Runtime = "tflm") -> Latenc
         CostError: there is none, or it is of another board or runtime.
     """
     if name == "auto":
-        return default_source(board.id, (user_tables(),), runtime)
+        return default_source(board.id, (user_tables(),), runtime, board.emulates)
     if name == "ops":
-        if runtime != "tflm":
-            raise CostError(f"The operation count is fitted on TFLM's kernels. Received: --runtime {runtime}.")
-        return load_operator_model(board.id).operation_count()
+        return load_operator_model(board.emulates or board.id, runtime).operation_count()
     path = Path(name)
     if not path.is_file():
         raise CostError(f"A latency source is auto, ops or a lookup table's file. Received: {name!r}.")
@@ -63,10 +64,45 @@ def mean_error(space: SearchSpace, source: LatencySource) -> float:
     return float(np.mean([source.cycles(op).rel_error for op in space.operators()]))
 
 
+def latency_notes(name: str, board_name: str, runtime: Runtime, space: SearchSpace) -> tuple[str, ...]:
+    """What a search should know of its latencies: where those of its operators come from, and how to measure the rest.
+
+    Args:
+        name: of the latency source, as for `latency_source`.
+        board_name: id, or a board's .toml file.
+        runtime: whose kernels.
+        space: whose operators.
+
+    Raises:
+        BoardError, CostError: unknown board, or no latency source.
+    """
+    board = load_board(board_name)
+    source, operators = latency_source(name, board, runtime), space.operators()
+    counts = {part: count for part, count in source_counts(source, operators).items() if count}
+    measured = sum(is_measured(source, op) for op in operators)
+    origins = f"Latency of {len(operators)} operators: {'; '.join(f'{n} by the {part}' for part, n in counts.items())}."
+    if name != "auto" or not board.firmware or measured == len(operators):
+        return (origins,)
+    what = f"the other {len(operators) - measured}" if measured else "them"
+    return (origins, f"To measure {what}: {_characterize_command(board_name, runtime, space, resume=measured > 0)}")
+
+
+def _characterize_command(board_name: str, runtime: Runtime, space: SearchSpace, *, resume: bool) -> str:
+    """The command that fills the table which `auto` reads; `resume` keeps what it holds."""
+    extra = space.config.extra_cells
+    return (
+        f"micronas-tf characterize --board {board_name} --runtime {runtime} --window {space.window} "
+        f"--sensors {space.sensors} --classes {space.classes}"
+        f"{f' --extra-cells {extra}' if extra != SpaceConfig().extra_cells else ''}{' --resume' if resume else ''}"
+    )
+
+
 def fit_latency(
     csv: Path, board_id: str, provenance: str | None, *, seed: int, out: Path | None
 ) -> tuple[Path, OperatorModel]:
     """Fit an operator model on measured cycles and write it where `latency_source` finds it.
+
+    A table of an emulated board is also one of the board that it stands for.
 
     Args:
         csv: a lookup table, or measurements (docs/file-formats.md).
@@ -81,13 +117,18 @@ def fit_latency(
     runtime: Runtime = "tflm"
     if is_table(csv):
         header = read_table(csv).header
-        if header.board != board_id:
+        if board_id not in (header.board, _stands_for(header.board)):
             raise CostError(f"{csv} is of {header.board}. Received: --board {board_id}. Choose one of the two.")
         provenance, runtime = provenance or header.provenance, header.runtime
     model = fit_operator_model(read_measurements(csv), board_id, provenance or f"measured: {csv.name}", seed, runtime)
     path = out or model_path(user_tables(), board_id, runtime)
     write_operator_model(path, model)
     return path, model
+
+
+def _stands_for(board_id: str) -> str:
+    """The board that an emulated one stands for; empty for others, and for boards that only their owner knows."""
+    return load_board(board_id).emulates if board_id in board_ids() else ""
 
 
 def load_any_network(path: Path) -> Network:
@@ -118,21 +159,28 @@ def estimate(model: Path, board_id: str, source_name: str = "auto", runtime: Run
     source = latency_source(source_name, board, runtime)
     network = load_any_network(model)
     costs = network_costs(network, source, board)
-    estimates = costs.latency.estimates
     flash = {"flash_bytes": model.stat().st_size} if model.suffix == ".tflite" else {}
     return {
         "model": str(model),
         "board": board.id,
         **costs.to_json(),
         **flash,
-        "overhead_cycles": round(costs.latency.total_cycles - sum(item.cycles for item in estimates)),
+        **operator_figures(network, costs.latency, board),
+    }
+
+
+def operator_figures(network: Network, latency: NetworkLatency, board: Board) -> dict[str, Any]:
+    """`overhead_cycles` and `operators` in order, as `estimate` prints them and `details.json` keeps them."""
+    estimates = latency.estimates
+    return {
+        "overhead_cycles": round(latency.total_cycles - sum(item.cycles for item in estimates)),
         "operators": [
             {
                 "name": node.name,
                 "op": str(node.op),
                 "cycles": item.cycles,
                 "latency_ms": board.milliseconds(item.cycles),
-                "share": item.cycles / costs.latency.total_cycles,
+                "share": item.cycles / latency.total_cycles,
                 "rel_error": item.rel_error,
                 "source": item.provenance,
             }

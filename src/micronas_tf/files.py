@@ -33,16 +33,20 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` for code that writes a file or a whole folder itself; renamed when the block ends well.
 
+    Missing parent folders are made. What stood under `path` survives any failure; where a folder stood, there is
+    nothing for the instant between two renames.
+
     Raises:
         RunError: the folder cannot be written, or the disk is full; nothing is left of the attempt.
     """
     temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         _remove(temporary)
         yield temporary
         for file in [temporary] if temporary.is_file() else temporary.rglob("*"):
             _flush(file)
-        temporary.replace(path)
+        _exchange(temporary, path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
@@ -90,3 +94,18 @@ def _write_and_rename(path: Path, data: bytes) -> None:
         with suppress(OSError):
             Path(name).unlink()
         raise
+
+
+def _exchange(new: Path, target: Path) -> None:
+    if not target.is_dir():
+        new.replace(target)
+        return
+    old = target.with_name(f".{target.name}.old.tmp")
+    _remove(old)
+    target.replace(old)
+    try:
+        new.replace(target)
+    except OSError:
+        old.replace(target)
+        raise
+    _remove(old)

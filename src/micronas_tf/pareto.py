@@ -66,7 +66,9 @@ def explore(plan: Plan, result: Result, watch: Stopwatch) -> None:
 def _ranked(plan: Plan, result: Result, files: RunDirectory, watch: Stopwatch) -> list[dict[str, Any]]:
     """What the ladder gives and the run's own answer, with the supernet's accuracy, cheapest first."""
     settings = plan.settings
-    supernet = load_supernet(plan.figures, settings.search, files.search, seed=settings.seed)
+    supernet = load_supernet(
+        plan.figures, settings.search, files.search, seed=settings.seed, strategy=settings.strategy
+    )
     found = _climb(plan, supernet.probabilities(), watch)
     answer = Candidate(result.architecture, result.network, plan.costs(result.network), 0.0)
     found[answer.architecture] = (_ends(plan)[1], answer)
@@ -181,7 +183,7 @@ def _seconds_for(plan: Plan, watch: Stopwatch, points: int) -> float | None:
     if plan.settings.time_budget_s is None:
         return None
     left = plan.settings.time_budget_s - watch.total
-    needed = sum(watch.seconds.get(stage, 0.0) for stage in ("training", "quantising", "verifying"))
+    needed = sum(watch.seconds.get(stage, 0.0) for stage in ("training", "quantising", "verifying", "reporting"))
     return left / points if left > needed * _LEAST_SHARE else 0.0
 
 

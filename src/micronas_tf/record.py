@@ -52,6 +52,8 @@ class RunRecord:
         self.path = path
         self.seconds: dict[str, float] = dict(former.get("seconds", {}))
         self.steps: dict[str, list[list[int]]] = dict(former.get("steps", {}))
+        self.units: tuple[float, float] = tuple(former.get("units", (0.0, 0.0)))
+        """Seconds that the search's first step takes on this machine, and a further one, as measured last."""
         self.content = {**content, "status": "running"}
         self._write()
 
@@ -65,9 +67,14 @@ class RunRecord:
         self.steps[stage] = [list(change) for change in changes]
         self._write()
 
+    def keep_units(self, first_s: float, step_s: float) -> None:
+        """Written with the next choice or time."""
+        self.units = (first_s, step_s)
+
     def finish(self) -> None:
         self.content["status"] = "done"
         self._write()
 
     def _write(self) -> None:
-        write_json(self.path, {**self.content, "seconds": self.seconds, "steps": self.steps})
+        measured = {"units": list(self.units)} if any(self.units) else {}
+        write_json(self.path, {**self.content, "seconds": self.seconds, "steps": self.steps, **measured})

@@ -71,9 +71,38 @@ class RunDirectory:
         return self.path / "metrics.json"
 
     @property
+    def bundle(self) -> Path:
+        """Folder of the C library."""
+        return self.path / "bundle"
+
+    @property
+    def verify(self) -> Path:
+        """What a board did with the bundle; only of a run that was verified on one."""
+        return self.path / "verify.json"
+
+    @property
+    def details(self) -> Path:
+        """What the report shows beyond the metrics."""
+        return self.path / "details.json"
+
+    @property
+    def history(self) -> Path:
+        """The search, epoch by epoch."""
+        return self.search / "history.csv"
+
+    @property
     def pareto(self) -> Path:
-        """Many budgets: what was found at each."""
+        """Limits and what was found under each; only of a run that was asked for it."""
         return self.path / "pareto.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the report's figures, as files of their own."""
+        return self.path / "figures"
 
     def claim(self) -> None:
         """Make the folder for a new run.

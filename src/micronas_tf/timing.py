@@ -172,6 +172,65 @@ class Pace:
         self.keep(self.changes)
 
 
+class Rounds:
+    """How many of several equal rounds a stage takes in its time: it ends before one that would be late.
+
+    The choice is kept, as that of a `Pace` is, so that a resumed stage repeats it.
+
+    Args:
+        count: rounds at most.
+        expected_s: of a round, before one has been measured.
+        left: seconds that the rounds may still take, given those of one.
+        changes: choices of the run that this one resumes.
+        keep: told all choices whenever one is made.
+        now: a clock in seconds.
+    """
+
+    REPEATED: Final = 0.1
+    """A round that an earlier part of the run has done takes hardly any time."""
+
+    def __init__(
+        self,
+        count: int,
+        expected_s: float,
+        left: Callable[[float], float],
+        *,
+        changes: Changes = (),
+        keep: Callable[[Changes], None] = lambda changes: None,
+        now: Now = time.monotonic,
+    ) -> None:
+        self.recipe, self.expected_s, self.left, self.changes, self.keep = count, expected_s, left, changes, keep
+        self.now = now
+        self.done = 0
+        self.longest_s = 0.0
+
+    def begin(self) -> bool:
+        """Whether there are any rounds: there is time for one at least."""
+        if not self.changes:
+            self._end_after(self.recipe if self.expected_s <= self.left(self.expected_s) else 0)
+        self.began = self.now()
+        return self.total > 0
+
+    @property
+    def total(self) -> int:
+        """Rounds of the stage, as chosen until now."""
+        return steps_at(self.changes, self.done, self.recipe)
+
+    def step(self) -> bool:
+        """A round is done; whether it was the last one."""
+        self.done += 1
+        took_s, self.began = self.now() - self.began, self.now()
+        if took_s > self.REPEATED * self.expected_s:
+            self.longest_s = max(self.longest_s, took_s)
+            if self.done < self.total and self.left(self.longest_s) < self.longest_s:
+                self._end_after(self.done)
+        return self.done >= self.total
+
+    def _end_after(self, total: int) -> None:
+        self.changes = (*self.changes, (self.done, total))
+        self.keep(self.changes)
+
+
 def steps_at(changes: Sequence[tuple[int, int]], step: int, recipe: int) -> int:
     """Steps that a stage was to take, as known when `step` of them were done."""
     return next((total for start, total in reversed(changes) if start <= step), recipe)

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tests.device.fake_board import FakeBoard, bench_of
+from tests.firmware.images import require_tools
 
-from micronas_tf import characterisation
+from micronas_tf import characterisation, estimation
 from micronas_tf.cli import main
 from micronas_tf.cost import Measurement, Table, TableHeader, macs, read_table, write_table
-from micronas_tf.device import serial_port
+from micronas_tf.device import MACHINES, serial_port
 from micronas_tf.space import build_space
 
 WINDOW = ("--window", "16", "--sensors", "2", "--classes", "3", "--extra-cells", "0")
@@ -39,6 +40,35 @@ def test_a_table_in_the_users_folder(board: FakeBoard, tmp_path: Path, monkeypat
     assert tuple(row.op for row in table.measurements) == SPACE.operators()
     assert f"{len(SPACE.operators())} operators measured" in done.output
     assert "micronas-tf search --board nucleo_f446re --runtime bundle" in done.output
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_an_emulated_board_from_the_command_to_the_search(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Builds the image, measures, and `auto` finds every operator of the space in the table."""
+    require_tools()
+    for module in (characterisation, estimation):
+        monkeypatch.setattr(module, "user_tables", lambda: tmp_path)
+    done = call("characterize", "--board", name, *WINDOW, "--repeats", "2", "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert (said["measured"], said["refused"], said["flagged"]) == (len(SPACE.operators()), {}, [])
+    (note,) = estimation.latency_notes("auto", name, "bundle", SPACE)
+    assert note.startswith(f"Latency of {said['measured']} operators: {said['measured']} by the lookup table of {name}")
+
+
+def test_records_calibrate_an_emulated_board(tmp_path: Path) -> None:
+    """They are of TFLM's kernels: refused, with the reason, for ours."""
+    require_tools()
+    records = tmp_path / "records.csv"
+    records.write_text("op\n")
+    done = call("characterize", "--board", "qemu_cortex_m4", *WINDOW, "--calibrate", str(records), "--out", "t.csv")
+    assert done.exit_code == 2
+    assert (
+        "is calibrated by cycles of nucleo_f446re with the runtime bundle. Received: nucleo_f446re and tflm"
+        in done.stderr
+    )
 
 
 def test_resuming_and_starting_over(board: FakeBoard, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 HEAVY = ("tensorflow", "keras", "tf_keras", "tensorflow_model_optimization", "ai_edge_litert", "tflite_micro")
-COMMANDS = ("search", "estimate", "boards", "datasets", "fit-latency")
+COMMANDS = ("search", "export", "verify", "estimate", "boards", "datasets", "fit-latency")
 
 PROBE = """
 import sys

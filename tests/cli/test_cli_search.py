@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 
 from micronas_tf.architecture import Architecture
-from micronas_tf.boards import load_board
+from micronas_tf.boards import Board, load_board
 from micronas_tf.cost import default_source, network_costs
-from micronas_tf.datasets import Standardisation, load_dataset
+from micronas_tf.datasets import Standardisation, describe, load_dataset
 from micronas_tf.ops import Network
 from micronas_tf.quantize import verify
 from micronas_tf.space import SpaceConfig, build_space, lower
@@ -34,16 +34,23 @@ from .conftest import Invoke, assert_refused
 OPTIONS = ("--latency-ms", "50", "--memory-kb", "32", "--epochs", "1", "--extra-cells", "0", "--quantize", "ptq")
 FILES = {
     "architecture.json",
+    "details.json",
     "metrics.json",
     "model.keras",
     "model.tflite",
     "network.json",
+    "report.html",
     "run.json",
     "standardisation.json",
     "search/candidates.json",
     "search/checkpoint.npz",
     "search/history.csv",
     "search/probabilities.json",
+    *(
+        f"figures/{name}.{kind}"
+        for name in ("arena", "choices", "confusion", "latency", "network", "search")
+        for kind in ("png", "svg")
+    ),
     "search/tensorboard/events.out.tfevents",
 }
 
@@ -83,7 +90,13 @@ def test_standard_output_is_json_and_nothing_else(finished: tuple[Path, subproce
 
 
 def test_the_files_of_a_run(finished: tuple[Path, Any]) -> None:
-    assert files_of(finished[0]) == FILES
+    found = files_of(finished[0])
+    bundle = {name for name in found if name.startswith("bundle/")}
+    assert found - bundle == FILES
+    assert {"bundle/bundle.json", "bundle/golden.npz", "bundle/model.c", "bundle/tflm/model_data.cc"} <= bundle
+    metrics, about = read(finished[0] / "metrics.json"), read(finished[0] / "bundle/bundle.json")
+    assert metrics["tflm"] == about["tflm"] == {**about["tflm"], "flash_bytes": metrics["flatbuffer_bytes"]}
+    assert metrics["bundle"]["arena_bytes"] == about["arena_bytes"] < metrics["arena_bytes"]
 
 
 def test_run_file_says_what_was_run(finished: tuple[Path, Any]) -> None:
@@ -136,11 +149,34 @@ def test_the_model_and_the_flatbuffer_score_what_the_metrics_say(finished: tuple
     assert (report.accuracy, report.macro_f1) == (metrics["int8"]["accuracy"], metrics["int8"]["macro_f1"])
 
 
+def test_the_details_are_of_this_network_and_these_data(finished: tuple[Path, Any]) -> None:
+    folder = finished[0]
+    details, metrics = read(folder / "details.json"), read(folder / "metrics.json")
+    network, board = Network.from_json(read(folder / "network.json")), load_board("nucleo_f446re")
+    assert [item["op"] for item in details["operators"]] == [str(node.op) for node in network.nodes]
+    cycles = sum(item["cycles"] for item in details["operators"]) + details["overhead_cycles"]
+    assert board.milliseconds(cycles) == pytest.approx(metrics["latency_ms"]["value"], rel=1e-6)
+    assert Board(**details["board"]) == board
+    assert details["data"] == describe(load_dataset(None))
+    # Weights of four bytes instead of one; the rest of the file is alike.
+    assert details["float_flatbuffer_bytes"] > metrics["flatbuffer_bytes"]
+    assert details["ptq"] is None
+    counts, windows = np.array(metrics["confusions"]), metrics["verification"]["windows"]
+    assert counts.sum() == windows
+    assert np.trace(counts) / windows == pytest.approx(metrics["int8"]["accuracy"], rel=1e-12)
+
+
+def test_the_report_is_of_this_run(finished: tuple[Path, Any]) -> None:
+    text = (finished[0] / "report.html").read_text(encoding="utf-8")
+    assert f"{read(finished[0] / 'metrics.json')['latency_ms']['value']:.2f} ms" in text
+    assert load_dataset(None).sha256 in text
+
+
 def test_candidates_are_within_budget_and_hold_the_winner(finished: tuple[Path, Any]) -> None:
     candidates = read(finished[0] / "search" / "candidates.json")
     assert 1 <= len(candidates) <= 6
     assert candidates[0]["architecture"] == read(finished[0] / "architecture.json")
-    accuracies = [item["supernet_accuracy"] for item in candidates]
+    accuracies = [item["accuracy"] for item in candidates]
     assert accuracies == sorted(accuracies, reverse=True)
     assert all(item["latency_ms"]["value"] <= 50 and item["arena_bytes"] <= 32 * 1024 for item in candidates)
 
@@ -172,6 +208,10 @@ def test_a_finished_run_is_shown_again_as_a_table(copy: Path, invoke: Invoke) ->
     # rich folds long lines; the files are named one by one.
     assert all(name in result.stdout for name in ("model.keras", "model.tflite", "metrics.json"))
     assert "verifying" in result.stderr
+    assert re.search(
+        r"^Latency of \d+ operators: \d+ by the fitted model of nucleo_f446re\.$", result.stderr, re.MULTILINE
+    )
+    assert "micronas-tf characterize --board nucleo_f446re --runtime tflm --window 100 " in result.stderr
     assert (copy / "model.tflite").read_bytes() == flatbuffer
     assert read(copy / "run.json")["status"] == "done"
 

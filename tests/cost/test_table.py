@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from micronas_tf.cost.latency import Chain, LookupTable
-from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, write_operator_model
+from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, model_path, write_operator_model
 from micronas_tf.cost.records import read_measurements
-from micronas_tf.cost.sources import default_source, model_path, table_path
+from micronas_tf.cost.sources import default_source, table_path
 from micronas_tf.cost.table import Measurement, Table, TableHeader, read_table, write_table
 from micronas_tf.errors import CostError
 
@@ -163,8 +163,16 @@ def test_a_users_model_takes_precedence_over_the_shipped_one(tmp_path: Path) -> 
 
 
 def test_a_board_without_any_source_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(CostError, match="make characterize BOARD=nucleo_f446re"):
-        default_source("nucleo_f446re", [tmp_path], "bundle")
+    with pytest.raises(CostError, match="make characterize BOARD=my_board"):
+        default_source("my_board", [tmp_path], "bundle")
+
+
+def test_an_emulated_board_has_the_model_of_the_board_that_it_stands_for(tmp_path: Path) -> None:
+    source = default_source("qemu_cortex_m4", [tmp_path], "bundle", "nucleo_f446re")
+    assert source == load_operator_model("nucleo_f446re", "bundle")
+    own = replace(load_operator_model("nucleo_f446re", "bundle"), board_id="qemu_cortex_m4")
+    write_operator_model(model_path(tmp_path, "qemu_cortex_m4", "bundle"), own)
+    assert default_source("qemu_cortex_m4", [tmp_path], "bundle", "nucleo_f446re") == own
 
 
 def test_a_table_of_another_board_is_refused(tmp_path: Path) -> None:

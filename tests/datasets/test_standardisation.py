@@ -16,7 +16,9 @@ def train() -> Windows:
 
 def test_standardised_train_has_mean_0_and_std_1_and_constant_channels_are_0() -> None:
     windows = train()
-    standard = Standardisation.fit(windows).apply(windows.x)
+    fitted = Standardisation.fit(windows)
+    # The normal draw's extremes lie beyond the usual limit.
+    standard = Standardisation(fitted.mean, fitted.std, limit=10.0).apply(windows.x)
     assert standard.dtype == np.float32
     # float32 of -100 ± 0.01 resolves 8e-6, so its standardised mean to about 1e-3.
     np.testing.assert_allclose(standard.mean((0, 1), np.float64), 0, atol=1e-3)
@@ -35,11 +37,17 @@ def test_other_data_are_standardised_by_the_train_figures() -> None:
     np.testing.assert_array_equal(given.apply(np.full((5, 8, 2), 5)), np.broadcast_to([2.0, 0.75], (5, 8, 2)))
 
 
+def test_what_lies_beyond_the_limit_is_clipped() -> None:
+    given = Standardisation(np.array([1.0]), np.array([2.0]), limit=3.0)
+    np.testing.assert_array_equal(given.apply([[-99.0], [-5.0], [6.0], [7.1], [99.0]])[:, 0], [-3, -3, 2.5, 3, 3])
+
+
 def test_the_json_round_trip_is_exact() -> None:
     fitted = Standardisation.fit(train())
     again = Standardisation.from_json(json.loads(json.dumps(fitted.to_json())))
     np.testing.assert_array_equal(again.mean, fitted.mean)
     np.testing.assert_array_equal(again.std, fitted.std)
+    assert again.limit == fitted.limit
     with pytest.raises(ValueError, match="read-only"):
         again.mean[0] = 1
 
@@ -47,10 +55,11 @@ def test_the_json_round_trip_is_exact() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({"schema": 9, "mean": [0], "std": [1]}, "schema 1. Received: 9"),
-        ({"schema": 1, "mean": [0, 0], "std": [1]}, "one mean and one std"),
-        ({"schema": 1, "mean": [0], "std": [0]}, "positive"),
-        ({"schema": 1, "mean": [float("nan")], "std": [1]}, "finite"),
+        ({"schema": 1, "mean": [0], "std": [1]}, "schema 2. Received: 1"),
+        ({"schema": 2, "mean": [0, 0], "std": [1], "limit": 4}, "one mean and one std"),
+        ({"schema": 2, "mean": [0], "std": [0], "limit": 4}, "positive"),
+        ({"schema": 2, "mean": [float("nan")], "std": [1], "limit": 4}, "finite"),
+        ({"schema": 2, "mean": [0], "std": [1], "limit": 0}, "limit is finite and positive. Received: 0"),
     ],
 )
 def test_a_malformed_standardisation_is_refused(data: dict[str, object], words: str) -> None:

@@ -20,6 +20,9 @@ Fault = Callable[["FakeBoard", bytes], bytes]
 """What goes over the line instead of a reply."""
 
 HURRIED = Patience(hello_s=0.2, connect_s=0.6, recover_s=0.6, reply_s=0.4)
+RECOVERING = Patience(hello_s=2.0, connect_s=20.0, recover_s=20.0, reply_s=2.0)
+"""For lines that are to recover: on a machine with other work, too."""
+
 BANNER = (
     "protocol=1 board={board} cpu=cortex-m4 clock_hz=180000000 counter=dwt counter_hz=180000000 backend={backend} "
     "compiler=gcc-12 flags=-O2 arena_bytes=98304 nodes=96 line=160"
@@ -44,6 +47,7 @@ class FakeBoard:
         self.faults, self.answers = faults or {}, {op: list(texts) for op, texts in (answers or {}).items()}
         self.banner = BANNER.format(board=board, backend=backend)
         self.asked: list[str] = []
+        self.nodes = 0
         self.deaf = False
         self.master, self.slave = pty.openpty()
         tty.setraw(self.slave)
@@ -100,6 +104,9 @@ class FakeBoard:
         return fault(self, reply) if fault else reply
 
     def _reply(self, text: str) -> str:
+        if text == "NET" or text.startswith("NODE "):
+            self.nodes = 0 if text == "NET" else self.nodes + 1
+            return f"OK nodes={self.nodes}"
         op, _, repeats = text.removeprefix("OP ").rpartition(" n=")
         if self.answers.get(op):
             return self.answers[op].pop(0)
@@ -112,9 +119,9 @@ def counted(op: str) -> int:
 
 
 @contextmanager
-def linked(board: FakeBoard) -> Iterator[Link]:
+def linked(board: FakeBoard, patience: Patience = HURRIED) -> Iterator[Link]:
     with open_stream(board.port) as stream:
-        yield Link(stream, "the fake board", HURRIED)
+        yield Link(stream, "the fake board", patience)
 
 
 def bench_of(board: FakeBoard) -> Bench:

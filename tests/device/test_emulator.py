@@ -11,23 +11,27 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
+import numpy as np
 import pytest
 from tests.firmware.images import build_image, require_tools
 
 from micronas_tf.boards import load_board
-from micronas_tf.cost import Measurement, Table, read_table
+from micronas_tf.cost import Measurement, load_operator_model, network_latency, read_table
 from micronas_tf.device import (
     MACHINES,
     Bench,
     DisconnectedError,
     calibrate,
     characterise,
+    check_calibrates,
     emulated_bench,
+    network_counts,
 )
 from micronas_tf.errors import CostError, DeviceError
 from micronas_tf.ops import OpSpec
-from micronas_tf.space import build_space
+from micronas_tf.space import build_space, lower, random_architecture
 
 OPERATORS = build_space(128, 9, 6).operators()[::25]
 
@@ -61,6 +65,30 @@ def test_two_runs_are_identical(bench: Bench, tmp_path: Path) -> None:
     assert max(row.spread for row in tables[0].measurements) < 0.001
 
 
+def test_the_shipped_model_predicts_operators_that_it_was_not_fitted_on(bench: Bench, tmp_path: Path) -> None:
+    """Another window than those of data/README.md. Measured: 0.3 % in the mean; kernels that change show here."""
+    model = load_operator_model(bench.board.emulates, "bundle")
+    operators = build_space(90, 7, 8).operators()[::6]
+    found = characterise(bench, operators, tmp_path / "t.csv", repeats=1).table.measurements
+    errors = [abs(model.cycles(row.op).cycles / row.cycles - 1) for row in found]
+    assert len(errors) > 60
+    assert fmean(errors) < 0.01
+    assert max(errors) < 0.05
+
+
+def test_a_network_takes_the_sum_of_its_operators(bench: Bench, tmp_path: Path) -> None:
+    """Each measured alone; measured difference 0.04 % at most. Node by node, the firmware adds some 20 instructions."""
+    space = build_space(64, 5, 4)
+    network = lower(space, random_architecture(space, np.random.default_rng(2)))
+    table = characterise(bench, [node.op for node in network.nodes], tmp_path / "t.csv").table.source()
+    with bench.connect() as link:
+        per_count = bench.cycles_per_count(link.connect())
+        found = network_counts(link, network, 2, bench.board.clock_hz)
+    assert abs(found[0] - found[1]) <= 1
+    expected = network_latency(network, table, bench.board).total_cycles
+    assert found[0] * per_count == pytest.approx(expected, rel=0.002)
+
+
 def test_cycles_are_instructions_times_the_constant(bench: Bench, tmp_path: Path) -> None:
     op = next(op for op in build_space(128, 9, 6).operators() if op.kind == "add")
     found = characterise(bench, [op], tmp_path / "t.csv").table.measurements[0]
@@ -73,22 +101,21 @@ def test_cycles_are_instructions_times_the_constant(bench: Bench, tmp_path: Path
 def test_the_constant_is_fitted_on_a_table_of_the_real_board(bench: Bench, tmp_path: Path) -> None:
     """A table made by the emulator itself with another constant gives that constant back."""
     table = characterise(replace(bench, cycles_per_instruction=2.0), OPERATORS, tmp_path / "t.csv").table
-    real = Table(replace(table.header, board=bench.board.emulates), table.measurements)
-    found = calibrate(bench, real)
+    found = calibrate(bench, table.measurements)
     assert found.cycles_per_instruction == pytest.approx(2.0, rel=1e-4)
     assert found.mean_error < 1e-3
     assert found.operators == 20
+    check_calibrates(bench, bench.board.emulates, "bundle")
     with pytest.raises(CostError, match=f"Received: {bench.board.id}"):
-        calibrate(bench, table)
+        check_calibrates(bench, bench.board.id, "bundle")
+    with pytest.raises(CostError, match="and tflm"):
+        check_calibrates(bench, bench.board.emulates, "tflm")
 
 
-def test_a_table_too_large_for_the_board(bench: Bench) -> None:
-    with bench.connect() as link:
-        header = bench.header(link.connect())
+def test_operators_too_large_for_the_board(bench: Bench) -> None:
     op = OpSpec("mean", ((512, 64, 8),), (1, 1, 8))
-    table = Table(replace(header, board=bench.board.emulates), (Measurement(op, 1e9),))
     with pytest.raises(CostError, match="No operator of the table fits"):
-        calibrate(bench, table)
+        calibrate(bench, [Measurement(op, 1e9)])
 
 
 def _end_in_use(bench: Bench) -> None:

@@ -10,7 +10,7 @@ import pytest
 from micronas_tf.device import DisconnectedError, GarbledError, RefusedError, SilenceError, WrongFirmwareError
 from micronas_tf.device.protocol import framed
 
-from .fake_board import FakeBoard, Fault, counted, linked
+from .fake_board import RECOVERING, FakeBoard, Fault, counted, linked
 
 OP = "mean (16,5,6)->(1,1,6)"
 REQUEST = f"OP {OP} n=2"
@@ -41,7 +41,7 @@ FAULTS: dict[str, Fault] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_right_answer_follows_a_fault(name: str) -> None:
-    with FakeBoard({1: FAULTS[name]}) as board, linked(board) as link:
+    with FakeBoard({1: FAULTS[name]}) as board, linked(board, RECOVERING) as link:
         assert link.connect().board == "nucleo_f446re"
         for _ in range(3):
             assert link.ask(REQUEST) == EXPECTED
@@ -49,7 +49,7 @@ def test_the_right_answer_follows_a_fault(name: str) -> None:
 
 
 def test_a_link_opened_amid_noise() -> None:
-    with FakeBoard() as board, linked(board) as link:
+    with FakeBoard() as board, linked(board, RECOVERING) as link:
         board._send(NOISE[:4000])
         link.stream.write(b"MN1 7 OP conv")  # what an earlier program left unfinished
         assert link.connect().backend == "portable/1"

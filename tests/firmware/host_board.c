@@ -27,6 +27,11 @@ int8_t *mn_board_arena(size_t *bytes) {
     return arena;
 }
 
+const int8_t *mn_board_preloaded(size_t *bytes) {
+    *bytes = 0;
+    return NULL;
+}
+
 int main(void) {
     for (int byte = getchar(); byte != EOF; byte = getchar()) {
         mn_protocol_receive((char)byte);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,16 @@ def test_operators_of_a_foreign_model_are_read_with_their_settings() -> None:
     ]
 
 
-def test_an_unknown_operator_is_named_with_its_position() -> None:
+def test_unknown_operators_are_named_with_their_positions() -> None:
     def function(x: Any) -> Any:
-        return tf.image.resize(tf.nn.max_pool2d(x, 2, 2, "SAME"), (8, 8), "bilinear")
+        x = tf.image.resize(tf.nn.max_pool2d(x, 2, 2, "SAME"), (8, 8), "bilinear")
+        return tf.image.resize(x, (4, 4), "nearest")
 
-    with pytest.raises(ModelError, match=r"RESIZE_BILINEAR at position 1 .* Known: CONV_2D, DEPTHWISE_CONV_2D, ADD"):
+    message = (
+        r"has the operators CONV_2D, DEPTHWISE_CONV_2D, ADD.* "
+        r"Received others: RESIZE_BILINEAR at position 1, RESIZE_NEAREST_NEIGHBOR at position 2"
+    )
+    with pytest.raises(ModelError, match=message):
         network_from_flatbuffer(converted(function, (8, 8, 2)))
 
 
@@ -80,3 +86,14 @@ def test_what_is_no_flatbuffer_is_refused(data: bytes) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="No file"):
         load_network(tmp_path / "absent.tflite")
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.tflite"
+    for data, message in (
+        (b"nothing of the kind", "holds 'TFL3' at byte 4"),
+        (b"\x10\0\0\0TFL3" + b"\xff" * 40, "damaged"),
+    ):
+        broken.write_bytes(data)
+        with pytest.raises(ModelError, match=rf"{re.escape(str(broken))}: .*{message}"):
+            load_network(broken)

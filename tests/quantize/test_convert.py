@@ -5,13 +5,14 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from micronas_tf.cost.memory import arena_head_bytes
 from micronas_tf.errors import ModelError
 from micronas_tf.models.build import build_model
 from micronas_tf.models.flatbuffer import network_from_flatbuffer
 from micronas_tf.ops import Network
-from micronas_tf.quantize.convert import to_flatbuffer, twin_of
+from micronas_tf.quantize.convert import float_flatbuffer, to_flatbuffer, twin_of
 from micronas_tf.quantize.ptq import quantise_ptq
 from micronas_tf.quantize.runtimes import operator_names, predict_litert, predict_tflm, tflm_arena
 from micronas_tf.space import build_space, lower, random_architecture
@@ -64,6 +65,23 @@ def test_the_twin_computes_what_the_keras_3_model_computes() -> None:
         np.testing.assert_array_equal(own, copied)
     # Convolutions are equal to the last bit; the two Keras write BatchNormalization's formula differently.
     np.testing.assert_allclose(twin(x).numpy(), model(x).numpy(), atol=1e-6)
+
+
+def test_the_float_flatbuffer_computes_what_the_model_computes() -> None:
+    network = random_network(3)
+    model = build_model(network)
+    x = np.random.default_rng(2).normal(size=(4, *network.input_shape)).astype(np.float32)
+    flatbuffer = float_flatbuffer(network, model)
+    interpreter = Interpreter(model_content=flatbuffer)
+    interpreter.allocate_tensors()
+    scores = []
+    for window in x:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], window[np.newaxis])
+        interpreter.invoke()
+        scores.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0])
+    # Probabilities of at most 1; LiteRT folds BatchNormalization into the convolutions.
+    np.testing.assert_allclose(scores, model(x).numpy(), atol=1e-5)
+    assert len(flatbuffer) > len(quantise_ptq(network, model, x))
 
 
 def test_a_model_of_another_network_is_refused() -> None:

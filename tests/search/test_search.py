@@ -245,7 +245,7 @@ def test_a_checkpoint_of_another_space_is_refused(tmp_path: Path) -> None:
         load_checkpoint(path, small_supernet())
 
 
-def test_candidates_are_ranked_by_their_accuracy_and_the_supernet_is_left_as_it_was(
+def test_candidates_are_ranked_by_their_cross_entropy_and_the_supernet_is_left_as_it_was(
     whole: tuple[SuperNet, Path, Any],
 ) -> None:
     """Oracle: plain models with the copied weights, their BatchNorm statistics taken over the windows at once."""
@@ -259,15 +259,16 @@ def test_candidates_are_ranked_by_their_accuracy_and_the_supernet_is_left_as_it_
         tf.config.run_functions_eagerly(True)
     for mine, weight in zip(before, supernet.weights, strict=True):
         np.testing.assert_array_equal(weight.numpy(), mine)
-    assert [item.accuracy for item in ranked] == sorted((item.accuracy for item in ranked), reverse=True)
+    assert [item.cross_entropy for item in ranked] == sorted(item.cross_entropy for item in ranked)
     assert {item.candidate.architecture for item in ranked} == {one.architecture for one in candidates}
     for item in ranked:
-        expected = accuracy(supernet, item.candidate)
+        accuracy, cross_entropy = scores(supernet, item.candidate)
         # Two of 24 windows: the statistics are of random batches there, of all windows here.
-        assert item.accuracy == pytest.approx(expected, abs=2.5 / len(ALPHA))
+        assert item.accuracy == pytest.approx(accuracy, abs=2.5 / len(ALPHA))
+        assert item.cross_entropy == pytest.approx(cross_entropy, rel=0.05)
 
 
-def accuracy(supernet: SuperNet, candidate: Any) -> float:
+def scores(supernet: SuperNet, candidate: Any) -> tuple[float, float]:
     from micronas_tf.models import build_model  # noqa: PLC0415 - one use
 
     model = build_model(candidate.network)
@@ -276,8 +277,9 @@ def accuracy(supernet: SuperNet, candidate: Any) -> float:
     for layer in model.layers:
         layer.momentum = 0.0  # one pass, in which every layer normalises by its batch, gives all statistics
     model(x, training=True)
-    found = model(network_input(ALPHA, SCALE)).numpy().argmax(-1)
-    return float(np.mean(found == ALPHA.y))
+    found = model(network_input(ALPHA, SCALE)).numpy()
+    of_truth = found[np.arange(len(ALPHA)), ALPHA.y]
+    return float(np.mean(found.argmax(-1) == ALPHA.y)), -float(np.log(of_truth).mean())
 
 
 @pytest.mark.parametrize(
@@ -285,6 +287,20 @@ def accuracy(supernet: SuperNet, candidate: Any) -> float:
 )
 def test_impossible_recipes_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(SpaceError, match="A search needs epochs"):
+        SearchRecipe(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"tightening": 1.5}, "tightening is a share"),
+        ({"entropy_weight": -1.0}, "entropy weight not negative"),
+        ({"decided": 1.0}, "`decided` below 1"),
+        ({"rungs": 0}, "one candidate, rung or trial"),
+    ],
+)
+def test_impossible_schedules_are_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpaceError, match=words):
         SearchRecipe(**fields)
 
 

@@ -72,7 +72,7 @@ def assert_the_history(folder: Path, epochs: int) -> None:
     assert {column_of(tag) for _, tag, _ in found} == set(history)
     for step, tag, value in found:
         # Events hold float32.
-        assert math.isclose(value, float(history[column_of(tag)][step]), rel_tol=1e-6), (step, tag)
+        assert math.isclose(value, float(str(history.loc[step, column_of(tag)])), rel_tol=1e-6), (step, tag)
 
 
 def test_every_column_of_the_history_is_a_scalar(tmp_path: Path) -> None:

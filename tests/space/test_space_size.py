@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 
 import pytest
+from tests.oracles import NormalForm, normal_form
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.errors import SpaceError
 from micronas_tf.space import SearchSpace, SpaceConfig, build_space, canonical, lower, size, valid_size
-
-NormalForm = frozenset[tuple[str, int]]
 
 
 def test_sizes_of_the_papers_spaces() -> None:
@@ -34,27 +33,6 @@ def test_valid_sizes_by_hand() -> None:
     cell = 2 * 7 * 8 * 8 + 8
     assert valid_size(build_space(128, 9, 6)) == time**3 * cell * (cell + 1) ** 2
     assert valid_size(build_space(64, 30, 6)) == time**2 * (cell * (cell + 1) ** 2) ** 2
-
-
-def normal_form(choices: Mapping[str, int]) -> NormalForm | None:
-    """Oracle from DESIGN, section 3, by group name alone: the choices that matter; None if invalid."""
-    cells: dict[str, dict[str, int]] = {}
-    for name, value in choices.items():
-        cell, part = name.rsplit(".", 1)
-        cells.setdefault(cell, {})[part] = value
-    kept: set[tuple[str, int]] = set()
-    for cell, parts in cells.items():
-        if parts.get("identity") == 1:
-            kept.add((f"{cell}.identity", 1))
-            continue
-        if cell.startswith("fusion"):
-            convs = [value for part, value in parts.items() if part.startswith("conv")]
-            if parts["skip"] == 0 and not any(convs):
-                return None
-            if not any(convs):
-                del parts["bottleneck"]
-        kept |= {(f"{cell}.{part}", value) for part, value in parts.items()}
-    return frozenset(kept)
 
 
 def tiny(**fields: int | tuple[int, ...]) -> SpaceConfig:

@@ -14,9 +14,10 @@ import tensorflow as tf
 
 from micronas_tf.boards import Budget, load_board
 from micronas_tf.cost import default_source
+from micronas_tf.errors import SpaceError
 from micronas_tf.search import expected_costs, tabulate_figures
 from micronas_tf.space import SearchSpace, build_space
-from micronas_tf.supernet import ExpectedCosts, Limit, SuperNet
+from micronas_tf.supernet import ExpectedCosts, Limit, Relaxation, SuperNet
 
 from .oracles import small_space
 
@@ -110,6 +111,53 @@ def test_the_penalty_is_that_of_the_paper() -> None:
     assert float(supernet.penalty(figures)) == pytest.approx(2 * np.log(2.5) + 4 * np.log(4.0), rel=1e-6)
     assert float(supernet.penalty({**figures, "latency_ms": tf.constant(9.9)})) == pytest.approx(4 * np.log(4.0))
     assert float(compiled(small_space(extra_cells=0)).penalty(figures)) == 0.0
+
+
+def test_slack_moves_a_limit() -> None:
+    limits = {"latency_ms": Limit(10.0, 2.0)}
+    supernet = compiled(small_space(extra_cells=0), limits=limits)
+    supernet.search.slack["latency_ms"].assign(2.0)
+    assert float(supernet.penalty({"latency_ms": tf.constant(25.0)})) == pytest.approx(2 * np.log(1.25), rel=1e-6)
+    assert float(supernet.penalty({"latency_ms": tf.constant(19.9)})) == 0.0
+
+
+def test_a_weight_on_the_entropy_decides_the_gates() -> None:
+    """Without it ten steps on noise leave the gates as they are; with it every group's entropy falls."""
+    space = small_space(extra_cells=0)
+    entropies = {}
+    for weight in (0.0, 50.0):
+        supernet = compiled(space)
+        start = np.random.default_rng(0).normal(0, 0.3, supernet.logits.shape)
+        supernet.logits.assign(np.where(supernet.gates.exists, start, 0.0))
+        before = supernet.gates.entropy().numpy()
+        supernet.search.entropy_weight.assign(weight)
+        batches = iter(data(space))
+        for _ in range(10):
+            supernet._alpha_step(next(batches)[1])
+        entropies[weight] = supernet.gates.entropy().numpy() / before
+    assert entropies[50.0].max() < 0.8
+    assert entropies[0.0].min() > entropies[50.0].max()
+
+
+@pytest.mark.parametrize("relaxation", ["gumbel", "softmax"])
+def test_the_baselines_train_on_mixtures(relaxation: Relaxation) -> None:
+    """One w step moves the weights of every branch, where a hard sample leaves some out."""
+    space = small_space(extra_cells=0)
+    supernet = compiled(space, relaxation=relaxation)
+    before = [variable.numpy() for variable in supernet.weights_to_train]
+    supernet._weight_step(next(iter(data(space)))[0])
+    moved = [(variable.numpy() != old).any() for variable, old in zip(supernet.weights_to_train, before, strict=True)]
+    assert all(moved)
+
+
+def test_a_softmax_mixture_has_no_noise() -> None:
+    supernet = compiled(small_space(extra_cells=0), relaxation="softmax")
+    np.testing.assert_array_equal(supernet._mixture(), supernet.gates.probabilities())
+
+
+def test_an_unknown_relaxation_is_refused() -> None:
+    with pytest.raises(SpaceError, match="Received: 'hard'"):
+        compiled(small_space(extra_cells=0), relaxation="hard")
 
 
 def test_no_nan_at_the_temperatures_floor() -> None:

@@ -21,9 +21,14 @@ def some_windows(count: int = 22, triads: tuple[tuple[int, int, int], ...] = ())
     return Windows.of(x, np.arange(count) % 2, triads=triads)
 
 
+def unclipped(windows: Windows) -> Standardisation:
+    fitted = Standardisation.fit(windows)
+    return Standardisation(fitted.mean, fitted.std, limit=1e3)
+
+
 def take(windows: Windows, count: int, *, seed: int = 0, skip: int = 0, degrees: float = 15.0) -> list[Batch]:
     dataset = training_batches(
-        windows, Standardisation.fit(windows), batch_size=5, rotation_degrees=degrees, seed=seed, skip=skip
+        windows, unclipped(windows), batch_size=5, rotation_degrees=degrees, seed=seed, skip=skip
     )
     return [(x.numpy(), y.numpy()) for x, y in islice(dataset, count)]
 
@@ -47,6 +52,17 @@ def test_batches_hold_standardised_windows_with_their_labels() -> None:
             distance = np.abs(known - window).max((1, 2, 3))
             assert distance.min() < 1e-5  # without triads, the window itself
             assert windows.y[distance.argmin()] == label
+
+
+def test_batches_are_clipped_as_the_network_input_is() -> None:
+    windows = some_windows()
+    given = Standardisation.fit(windows)
+    tight = Standardisation(given.mean, given.std, limit=0.5)
+    batches = training_batches(windows, tight, batch_size=22, rotation_degrees=0.0, seed=0)
+    found = np.sort(next(iter(batches))[0].numpy().ravel())
+    expected = np.sort(network_input(windows, tight).ravel())
+    assert expected[-1] == 0.5
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_they_are_endless_and_see_each_window_once_in_a_pass() -> None:

@@ -42,6 +42,9 @@ size_t mn_conv2d_weight_bytes(const mn_window *window, uint8_t layout);
 /* Entries of the channel table: an odd number of filters has one more in MN_PAIRED. */
 int32_t mn_conv2d_channels(const mn_window *window, uint8_t layout);
 
+/* The record of a convolution in the layout MN_PLAIN, that refers to `weights` and `channels` as they are. */
+mn_conv2d mn_plain_conv2d(const mn_conv2d_source *source, const void *weights, const mn_channel *channels);
+
 /* Fills *op, `weights` (4-byte aligned, as long as the larger of the two layouts) and `channels`, which *op refers to. */
 void mn_pack_conv2d(const mn_conv2d_source *source, void *weights, mn_channel *channels, mn_conv2d *op);
 void mn_pack_depthwise_conv2d(const mn_conv2d_source *source, void *weights, mn_channel *channels, mn_conv2d *op);

@@ -1,6 +1,9 @@
 #include "protocol.h"
 
 #include "../board/board.h"
+#ifdef MN_BUNDLE
+#include "bundle.h"
+#endif
 #include "crc32.h"
 #include "micronas/kernels.h"
 #include "program.h"
@@ -20,7 +23,11 @@
 #define MN_MOST_STEPS 150000000
 #endif
 
-enum { LONGEST_LINE = 160, MOST_REPEATS = 32 };
+#ifndef MN_LONGEST_LINE
+#define MN_LONGEST_LINE 160
+#endif
+
+enum { LONGEST_LINE = MN_LONGEST_LINE, MOST_REPEATS = 32 };
 
 typedef struct {
     const char *rest;  /* what is not parsed yet */
@@ -203,10 +210,102 @@ static void run(request *r) {
     }
 }
 
+#ifdef MN_BUNDLE
+static void model(request *r) {
+    const mn_bundle_info *info = mn_bundle_about();
+    take_end(r);
+    put_field(r, "id", info->id);
+    put_number_field(r, "values", (uint64_t)info->values);
+    put_number_field(r, "classes", (uint64_t)info->classes);
+    put_number_field(r, "operators", (uint64_t)info->operators);
+    put_number_field(r, "planned_bytes", (uint64_t)info->planned_bytes);
+}
+
+/* Bytes of the window's floats (little endian) from a place on. */
+static void window(request *r) {
+    const int32_t bytes = 4 * mn_bundle_about()->values;
+    take(r, " at=");
+    const int32_t at = take_number(r, 0, bytes - 1);
+    take(r, " ");
+    if (failed(r)) {
+        return;
+    }
+    const mn_arena memory = arena();
+    if (memory.bytes < mn_bundle_memory()) {
+        fail(r, "ram");
+        return;
+    }
+    const int32_t count = mn_take_base64(&r->rest, (uint8_t *)memory.start + at, bytes - at);
+    take_end(r);
+    put_number_field(r, "next", (uint64_t)(at + count));
+}
+
+/* The window that an emulator has put into memory: its serial port would take long for as many. */
+static void fetch(request *r) {
+    take(r, " window=");
+    const int32_t number = take_number(r, 0, INT32_MAX);
+    take_end(r);
+    if (!failed(r) && !mn_bundle_fetch(arena(), number)) {
+        fail(r, "ram");
+    }
+}
+
+static void put_bytes_field(request *r, const char *name, const int8_t *bytes, int32_t count) {
+    put_field(r, name, "");
+    for (int32_t i = 0; i < count; i++) {
+        mn_put_byte(&r->reply, (uint8_t)bytes[i]);
+    }
+}
+
+static void predict(request *r) {
+    mn_bundle_prediction found;
+    take(r, " seed=");
+    const int32_t seed = take_number(r, 0, INT32_MAX);
+    take_end(r);
+    if (failed(r)) {
+        return;
+    }
+    mn_bundle_predict(arena(), (uint32_t)seed, &found);
+    put_field(r, "input", "");
+    mn_put_hex(&r->reply, found.input_crc);
+    put_bytes_field(r, "scores", found.scores, mn_bundle_about()->classes);
+    put_bytes_field(r, "again", found.scores_int8, mn_bundle_about()->classes);
+    put_number_field(r, "class", (uint64_t)found.best);
+    put_number_field(r, "quantise", found.quantise_counts);
+    put_number_field(r, "cycles", found.counts);
+    put_number_field(r, "high", (uint64_t)found.high_water_bytes);
+}
+
+static void trace(request *r) {
+    take(r, " first=");
+    const int32_t first = take_number(r, 0, mn_bundle_about()->operators - 1);
+    take(r, " n=");
+    const int32_t count = take_number(r, 1, MOST_REPEATS);
+    take_end(r);
+    if (!failed(r) && count > mn_bundle_about()->operators - first) {
+        fail(r, "syntax");
+    }
+    if (failed(r)) {
+        return;
+    }
+    mn_bundle_trace(arena());
+    put_field(r, "cycles", "");
+    for (int32_t i = first; i < first + count; i++) {
+        mn_put(&r->reply, i == first ? "" : ",");
+        mn_put_number(&r->reply, mn_bundle_traced(i));
+    }
+}
+#endif
+
 static const struct {
     const char *name;
     void (*carry_out)(request *r);
-} verbs[] = {{"HELLO", hello}, {"OP", op}, {"CHECK", check}, {"NET", net}, {"NODE", node}, {"RUN", run}};
+} verbs[] = {
+    {"HELLO", hello}, {"OP", op}, {"CHECK", check}, {"NET", net}, {"NODE", node}, {"RUN", run},
+#ifdef MN_BUNDLE
+    {"MODEL", model}, {"WINDOW", window}, {"FETCH", fetch}, {"PREDICT", predict}, {"TRACE", trace},
+#endif
+};
 
 static void dispatch(request *r) {
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {

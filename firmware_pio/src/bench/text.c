@@ -50,6 +50,30 @@ int mn_take_hex(const char **text, uint32_t *value) {
     return 1;
 }
 
+static int base64_digit(char c) {
+    if (c >= 'A' && c <= 'Z') {
+        return c - 'A';
+    }
+    if (c >= 'a' && c <= 'z') {
+        return c - 'a' + 26;
+    }
+    return c >= '0' && c <= '9' ? c - '0' + 52 : c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+int32_t mn_take_base64(const char **text, uint8_t *bytes, int32_t room) {
+    uint32_t held = 0, bits = 0;
+    int32_t count = 0;
+    for (int digit; count < room && (digit = base64_digit(**text)) >= 0; ++*text) {
+        held = held << 6 | (uint32_t)digit;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            bytes[count++] = (uint8_t)(held >> bits);
+        }
+    }
+    return count;
+}
+
 void mn_put(mn_line *line, const char *text) {
     while (*text != '\0' && line->length < sizeof line->text - 1) {
         line->text[line->length++] = *text++;
@@ -73,5 +97,10 @@ void mn_put_hex(mn_line *line, uint32_t value) {
     for (int i = 0; i < 8; i++) {
         digits[i] = "0123456789abcdef"[value >> (28 - 4 * i) & 15U];
     }
+    mn_put(line, digits);
+}
+
+void mn_put_byte(mn_line *line, uint8_t value) {
+    const char digits[3] = {"0123456789abcdef"[value >> 4], "0123456789abcdef"[value & 15U], '\0'};
     mn_put(line, digits);
 }

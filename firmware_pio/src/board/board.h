@@ -31,4 +31,7 @@ uint64_t mn_board_stop_counting(void);
 /* RAM for tensors: all that neither variables nor stack take. */
 int8_t *mn_board_arena(size_t *bytes);
 
+/* Memory that an emulator can fill before the start; no bytes on a real board. */
+const int8_t *mn_board_preloaded(size_t *bytes);
+
 #endif

@@ -13,9 +13,12 @@ from micronas_tf.cli.boards import boards
 from micronas_tf.cli.characterize import characterize
 from micronas_tf.cli.datasets import datasets
 from micronas_tf.cli.estimate import estimate
+from micronas_tf.cli.export import export
 from micronas_tf.cli.fit_latency import fit_latency
 from micronas_tf.cli.lut import lut
+from micronas_tf.cli.report import report
 from micronas_tf.cli.search import search
+from micronas_tf.cli.verify import verify
 from micronas_tf.errors import MicronasError
 
 
@@ -45,5 +48,5 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-for command in (search, estimate, characterize, boards, datasets, fit_latency, lut):
+for command in (search, report, export, verify, estimate, characterize, boards, datasets, fit_latency, lut):
     main.add_command(command)

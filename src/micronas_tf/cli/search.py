@@ -38,6 +38,13 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the search and of the training, each.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random; a run repeats with it.")
 @click.option(
+    "--strategy",
+    type=click.Choice(["dnas", "random", "darts-softmax", "darts-gumbel"]),
+    default="dnas",
+    show_default=True,
+    help="How the architecture is found: the search, or a baseline to compare it with (docs/how-it-works.md).",
+)
+@click.option(
     "--quantize",
     type=click.Choice(["qat", "qat-scratch", "ptq"]),
     default="qat",

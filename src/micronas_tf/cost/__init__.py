@@ -10,7 +10,9 @@ from micronas_tf.cost.latency import (
     LookupTable,
     NetworkLatency,
     OperationCount,
+    is_measured,
     network_latency,
+    source_counts,
 )
 from micronas_tf.cost.macs import macs, network_macs
 from micronas_tf.cost.memory import (
@@ -26,11 +28,12 @@ from micronas_tf.cost.memory import (
     peak_memory_bytes,
     plan_arena,
     scratch_sizes,
+    tensor_buffers,
     working_set_bytes,
 )
-from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, write_operator_model
+from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, model_path, write_operator_model
 from micronas_tf.cost.records import read_measurements
-from micronas_tf.cost.sources import default_source, model_path, table_path
+from micronas_tf.cost.sources import default_source, table_path
 from micronas_tf.cost.summary import NetworkCosts, network_costs
 from micronas_tf.cost.table import Measurement, Table, TableHeader, is_table, read_table, write_table
 
@@ -59,6 +62,7 @@ __all__ = [
     "default_source",
     "fit_operator_model",
     "flash_bytes",
+    "is_measured",
     "is_table",
     "load_operator_model",
     "macs",
@@ -74,7 +78,9 @@ __all__ = [
     "read_measurements",
     "read_table",
     "scratch_sizes",
+    "source_counts",
     "table_path",
+    "tensor_buffers",
     "working_set_bytes",
     "write_operator_model",
     "write_table",

@@ -13,9 +13,10 @@ from micronas_tf.cost.macs import macs
 from micronas_tf.cost.memory import Runtime
 from micronas_tf.cost.operator_model import FitCheck, KindModel, OperatorModel
 from micronas_tf.cost.table import Measurement
+from micronas_tf.cost.term_set import TermSet
 from micronas_tf.cost.terms import TERMS
 from micronas_tf.errors import CostError
-from micronas_tf.ops import KINDS, OpKind
+from micronas_tf.ops import KINDS
 
 HELD_OUT_SHARE: Final = 0.3
 LEAST_HELD_OUT_ROWS: Final = 20
@@ -48,24 +49,26 @@ def fit_operator_model(
         raise CostError(
             f"A model needs at least {LEAST_HELD_OUT_ROWS} measured conv2d. Received: {len(by_kind['conv2d'])}."
         )
-    cycles_per_mac, mac_error = _fit_mac_constant(by_kind["conv2d"])
+    cycles_per_mac, mac_error = best_constant(
+        [macs(row.op) for row in by_kind["conv2d"]], [row.cycles for row in by_kind["conv2d"]]
+    )
     return OperatorModel(
         board_id=board_id,
         runtime=runtime,
         provenance=provenance,
         seed=seed,
-        kinds={kind: _fit_kind(kind, rows, seed) for kind, rows in by_kind.items() if len(rows) > 1},
+        kinds={kind: _fit_kind(TERMS[runtime][kind], rows, seed) for kind, rows in by_kind.items() if len(rows) > 1},
         cycles_per_mac=cycles_per_mac,
         mac_error=mac_error,
     )
 
 
-def _fit_kind(kind: OpKind, rows: Sequence[Measurement], seed: int) -> KindModel:
-    terms = np.array([TERMS[kind].values(row.op) for row in rows], float)
+def _fit_kind(term_set: TermSet, rows: Sequence[Measurement], seed: int) -> KindModel:
+    terms = np.array([term_set.values(row.op) for row in rows], float)
     cycles = np.array([row.cycles for row in rows], float)
-    sizes = [TERMS[kind].sizes(row.op) for row in rows]
+    sizes = [term_set.sizes(row.op) for row in rows]
     return KindModel(
-        coefficients=dict(zip(TERMS[kind].names, map(_rounded, _coefficients(terms, cycles)), strict=True)),
+        coefficients=dict(zip(term_set.names, map(_rounded, _coefficients(terms, cycles)), strict=True)),
         ranges={name: (min(s[name] for s in sizes), max(s[name] for s in sizes)) for name in sizes[0]},
         rows=len(rows),
         check=_check(terms, cycles, seed),
@@ -105,12 +108,12 @@ def _predict_unseen(terms: Array, cycles: Array, unseen: NDArray[np.intp]) -> Ar
     return np.asarray(terms[unseen] @ _coefficients(terms[seen], cycles[seen]), float)
 
 
-def _fit_mac_constant(convolutions: Sequence[Measurement]) -> tuple[float, float]:
-    """(cycles per MAC, mean relative error) of the constant with the least mean relative error.
+def best_constant(quantities: Sequence[float], cycles: Sequence[float]) -> tuple[float, float]:
+    """(constant, mean relative error) of cycles = constant · quantity with the least mean relative error.
 
-    Σ |constant · q - 1| over q = MACs per cycle is least at the median of 1/q weighted by q.
+    Σ |constant · q - 1| over q = quantity per cycle is least at the median of 1/q weighted by q.
     """
-    ascending = np.sort([row.cycles / macs(row.op) for row in convolutions])
+    ascending = np.sort(np.asarray(cycles, float) / np.asarray(quantities, float))
     weights = np.cumsum(1 / ascending)
     constant = _rounded(ascending[np.searchsorted(weights, weights[-1] / 2)])
     return constant, _rounded(np.abs(constant / ascending - 1).mean())

@@ -164,6 +164,18 @@ class Chain:
         return counts
 
 
+def source_counts(source: LatencySource, ops: Iterable[OpSpec]) -> dict[str, int]:
+    """How many of the distinct operators each part of a source answers for, by its name."""
+    return (source if isinstance(source, Chain) else Chain((source,))).counts(ops)
+
+
+def is_measured(source: LatencySource, op: OpSpec) -> bool:
+    """Whether a lookup table answers for the operator."""
+    parts = source.sources if isinstance(source, Chain) else (source,)
+    first = next((part for part in parts if part.knows(op)), None)
+    return isinstance(first, LookupTable)
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkLatency:
     """Latency of one inference.

@@ -110,27 +110,32 @@ def scratch_bytes(op: OpSpec) -> int:
     return sum(scratch_sizes(op))
 
 
-def network_buffers(network: Network, scratch: bool) -> tuple[Buffer, ...]:
-    """Every tensor of a network, by id, then the scratch buffers of its operators, in order.
+def tensor_buffers(network: Network) -> tuple[Buffer, ...]:
+    """Every tensor of a network, by id: all that a bundle keeps in memory, for its kernels take no scratch.
 
     Operator k (from 0) runs at step k + 1. The input lives from step 0, the output to the end.
-
-    Args:
-        scratch: whether to add the scratch buffers of CMSIS-NN's kernels; without, only those of mean,
-            which TFLM's reference kernels ask for too.
     """
     last = list(range(len(network.nodes) + 1))
     for step, node in enumerate(network.nodes, 1):
         for tensor in node.inputs:
             last[tensor] = step
-    tensors = tuple(Buffer(prod(shape), first, last[first]) for first, shape in enumerate(network.tensors))
+    return tuple(Buffer(prod(shape), first, last[first]) for first, shape in enumerate(network.tensors))
+
+
+def network_buffers(network: Network, scratch: bool) -> tuple[Buffer, ...]:
+    """The tensors of a network (see `tensor_buffers`), then the scratch buffers of its operators in TFLM, in order.
+
+    Args:
+        scratch: whether to add the scratch buffers of CMSIS-NN's kernels; without, only those of mean,
+            which TFLM's reference kernels ask for too.
+    """
     scratches = (
         Buffer(size, step, step)
         for step, node in enumerate(network.nodes, 1)
         if scratch or node.op.kind == "mean"
         for size in scratch_sizes(node.op)
     )
-    return tensors + tuple(scratches)
+    return tensor_buffers(network) + tuple(scratches)
 
 
 def arena_head_bytes(network: Network) -> int:
@@ -178,10 +183,12 @@ def persistent_bytes(network: Network) -> int:
 def arena_bytes(network: Network, runtime: Runtime = "tflm") -> int:
     """Tensor arena that a user must allocate on a board, in bytes.
 
-    The plan with scratch buffers and, for `tflm`, the interpreter's persistent part (`persistent_bytes`).
+    For `tflm` the plan with scratch buffers and the interpreter's persistent part (`persistent_bytes`); for `bundle`
+    the plan of the tensors, nothing else.
     """
-    head = plan_arena(network_buffers(network, scratch=True)).total_bytes
-    return head + (persistent_bytes(network) if runtime == "tflm" else 0)
+    if runtime == "bundle":
+        return plan_arena(tensor_buffers(network)).total_bytes
+    return plan_arena(network_buffers(network, scratch=True)).total_bytes + persistent_bytes(network)
 
 
 def working_set_bytes(op: OpSpec) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from micronas_tf.cost.latency import Estimate, OperationCount, unknown_operator
 from micronas_tf.cost.memory import Runtime
+from micronas_tf.cost.table import EMULATED, EMULATED_REL_ERROR
 from micronas_tf.cost.terms import TERMS
 from micronas_tf.errors import CostError
 from micronas_tf.files import write_atomically
@@ -91,26 +92,37 @@ class OperatorModel:
     mac_error: float
 
     def __post_init__(self) -> None:
+        known = TERMS.get(self.runtime, {})
         for kind, model in self.kinds.items():
-            if kind not in TERMS or tuple(model.coefficients) != TERMS[kind].names:
-                expected = TERMS[kind].names if kind in TERMS else ()
-                raise CostError(f"Terms of {kind} must be {expected}. Received: {tuple(model.coefficients)}.")
+            expected = known[kind].names if kind in known else ()
+            if tuple(model.coefficients) != expected:
+                raise CostError(
+                    f"Terms of {kind} under {self.runtime} must be {expected}. Received: {tuple(model.coefficients)}."
+                )
         object.__setattr__(self, "kinds", MappingProxyType(dict(self.kinds)))
 
     @property
     def name(self) -> str:
-        return f"fitted model of {self.board_id}"
+        how = ", emulated" if self.provenance.startswith(EMULATED) else ""
+        return f"fitted model of {self.board_id}{how}"
 
     def knows(self, op: OpSpec) -> bool:
-        return op.kind in self.kinds
+        """Whether the operator's kind, and the path that it takes through the kernel, were measured."""
+        return op.kind in self.kinds and self._sum(op) > 0
+
+    def _sum(self, op: OpSpec) -> float:
+        """Cycles; 0 where no term of the operator occurred in what was measured."""
+        return float(sum(map(mul, self.kinds[op.kind].coefficients.values(), TERMS[self.runtime][op.kind].values(op))))
 
     def cycles(self, op: OpSpec) -> Estimate:
-        model = self.kinds.get(op.kind)
-        if model is None:
+        cycles = self._sum(op) if op.kind in self.kinds else 0.0
+        if not cycles > 0:
             raise unknown_operator(op, self.board_id)
-        cycles = sum(map(mul, model.coefficients.values(), TERMS[op.kind].values(op)))
-        excess = _octaves_outside(TERMS[op.kind].sizes(op), model.ranges)
-        error = model.check.mean_error * (1 + excess)
+        model = self.kinds[op.kind]
+        excess = _octaves_outside(TERMS[self.runtime][op.kind].sizes(op), model.ranges)
+        # A sum of expected errors is never too small: of the fit, and of what it was fitted on.
+        emulated = EMULATED_REL_ERROR if self.provenance.startswith(EMULATED) else 0.0
+        error = model.check.mean_error * (1 + excess) + emulated
         return Estimate(cycles, error, f"{self.name}, extrapolated" if excess else self.name)
 
     def operation_count(self) -> OperationCount:
@@ -205,17 +217,22 @@ def write_operator_model(path: Path, model: OperatorModel) -> None:
     write_atomically(path, json.dumps(model.to_json(), indent=2, ensure_ascii=False) + "\n")
 
 
-def load_operator_model(board_id: str) -> OperatorModel:
-    """The fitted model that ships for a board.
+def model_path(directory: Path, board_id: str, runtime: Runtime) -> Path:
+    """Where the fitted model of a board and runtime lies in a folder of them."""
+    return directory / f"{board_id}.{runtime}.json"
+
+
+def load_operator_model(board_id: str, runtime: Runtime = "tflm") -> OperatorModel:
+    """The fitted model that ships for a board and runtime.
 
     Raises:
-        CostError: none ships for this board.
+        CostError: none ships for them.
     """
-    path = models_directory() / f"{board_id}.json"
+    path = model_path(models_directory(), board_id, runtime)
     if not path.is_file():
         shipped = ", ".join(sorted(file.stem for file in models_directory().glob("*.json")))
         raise CostError(
-            f"No fitted latency model for {board_id!r}. Shipped: {shipped}. "
+            f"No fitted latency model for {board_id!r} with the runtime {runtime}. Shipped: {shipped}. "
             f"Run `make characterize BOARD={board_id}`, or `micronas-tf fit-latency CSV --board {board_id}`."
         )
     return read_operator_model(path)

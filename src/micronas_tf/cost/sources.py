@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from micronas_tf.cost.latency import Chain, LatencySource, LookupTable
 from micronas_tf.cost.memory import Runtime
-from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, models_directory, read_operator_model
+from micronas_tf.cost.operator_model import OperatorModel, model_path, models_directory, read_operator_model
 from micronas_tf.cost.table import read_table
 from micronas_tf.errors import CostError
 
@@ -20,15 +20,18 @@ def table_path(directory: Path, board_id: str, runtime: Runtime) -> Path:
     return directory / f"{board_id}.{runtime}.csv"
 
 
-def model_path(directory: Path, board_id: str, runtime: Runtime) -> Path:
-    """Where a user's fitted model of a board and runtime lies in a folder of tables."""
-    return directory / f"{board_id}.{runtime}.json"
-
-
-def default_source(board_id: str, table_dirs: Sequence[Path] = (), runtime: Runtime = "tflm") -> LatencySource:
+def default_source(
+    board_id: str, table_dirs: Sequence[Path] = (), runtime: Runtime = "tflm", stands_for: str = ""
+) -> LatencySource:
     """The first lookup table found in `table_dirs`, then the first fitted model, as one source.
 
-    Models are searched in `table_dirs`, then among those that ship (TFLM only). One of the two is enough.
+    Models are searched in `table_dirs`, then among those that ship. One of the two is enough.
+
+    Args:
+        board_id: of the board.
+        table_dirs: folders of what a user measured or fitted.
+        runtime: whose kernels.
+        stands_for: of an emulated board, the real one whose model holds for it where it has none of its own.
 
     Raises:
         CostError: neither is there, a file is malformed, or it is of another board or runtime.
@@ -37,8 +40,9 @@ def default_source(board_id: str, table_dirs: Sequence[Path] = (), runtime: Runt
     table = next((path for folder in table_dirs if (path := table_path(folder, board_id, runtime)).is_file()), None)
     if table is not None:
         sources.append(_checked(read_table(table).source(), board_id, runtime, table))
-    model = _find_model(board_id, table_dirs, runtime)
-    if model is not None:
+    folders = (*table_dirs, models_directory())
+    model = _find_model(board_id, folders, runtime) or (stands_for and _find_model(stands_for, folders, runtime))
+    if model:
         sources.append(model)
     if not sources:
         raise CostError(
@@ -48,13 +52,11 @@ def default_source(board_id: str, table_dirs: Sequence[Path] = (), runtime: Runt
     return sources[0] if len(sources) == 1 else Chain(tuple(sources))
 
 
-def _find_model(board_id: str, table_dirs: Sequence[Path], runtime: Runtime) -> OperatorModel | None:
-    for folder in table_dirs:
+def _find_model(board_id: str, folders: Sequence[Path], runtime: Runtime) -> OperatorModel | None:
+    for folder in folders:
         path = model_path(folder, board_id, runtime)
         if path.is_file():
             return _checked(read_operator_model(path), board_id, runtime, path)
-    if runtime == "tflm" and (models_directory() / f"{board_id}.json").is_file():
-        return load_operator_model(board_id)
     return None
 
 

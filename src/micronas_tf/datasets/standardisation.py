@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,10 @@ from numpy.typing import ArrayLike
 from micronas_tf.datasets.windows import FloatArray, Windows
 from micronas_tf.errors import DataError
 
-STANDARDISATION_SCHEMA: Final = 1
+STANDARDISATION_SCHEMA: Final = 2
+
+_LIMIT: Final = 4.0
+"""Standard deviations. int8 has 256 levels for the whole range of the input: a rare spike would coarsen them all."""
 
 # float32 resolves 6e-8 of a value: a spread below this share of the mean is rounding, not signal.
 _CONSTANT: Final = 1e-6
@@ -20,18 +24,20 @@ _CONSTANT: Final = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standardisation:
-    """`(x - mean) / std`, channel by channel.
+    """`(x - mean) / std`, channel by channel, clipped to ±`limit`.
 
     Attributes:
         mean: of each channel [S], float32, in the channel's unit.
         std: of each channel [S], float32, in the channel's unit; 1 for a constant channel.
+        limit: the largest standardised value, in standard deviations.
 
     Raises:
-        DataError: lengths that disagree, or a standard deviation that is not positive and finite.
+        DataError: lengths that disagree, or a standard deviation or limit that is not positive and finite.
     """
 
     mean: FloatArray
     std: FloatArray
+    limit: float = _LIMIT
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
@@ -48,6 +54,8 @@ class Standardisation:
                 "Means are finite, and standard deviations finite and positive. "
                 f"Received: {self.mean.tolist()} and {self.std.tolist()}."
             )
+        if not (isfinite(self.limit) and self.limit > 0):
+            raise DataError(f"The limit is finite and positive. Received: {self.limit}.")
 
     @classmethod
     def fit(cls, train: Windows) -> Standardisation:
@@ -65,15 +73,20 @@ class Standardisation:
         array = np.asarray(x, np.float32)
         if not array.ndim or array.shape[-1] != len(self.mean):
             raise DataError(f"The last axis of x holds {len(self.mean)} channels. Received: shape {array.shape}.")
-        standard: FloatArray = (array - self.mean) / self.std
+        standard: FloatArray = ((array - self.mean) / self.std).clip(-self.limit, self.limit)
         return standard
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with a schema version; `from_json` gives back the same float32 values."""
-        return {"schema": STANDARDISATION_SCHEMA, "mean": self.mean.tolist(), "std": self.std.tolist()}
+        return {
+            "schema": STANDARDISATION_SCHEMA,
+            "mean": self.mean.tolist(),
+            "std": self.std.tolist(),
+            "limit": self.limit,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Standardisation:
         if data.get("schema") != STANDARDISATION_SCHEMA:
             raise DataError(f"A standardisation has schema {STANDARDISATION_SCHEMA}. Received: {data.get('schema')!r}.")
-        return cls(data["mean"], data["std"])
+        return cls(data["mean"], data["std"], data["limit"])

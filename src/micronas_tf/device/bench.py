@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Final
 
 from micronas_tf.boards import Board, board_ids, load_board
 from micronas_tf.cost import Runtime, TableHeader
-from micronas_tf.device.build import build_image, environment, upload
+from micronas_tf.device.build import build_image, bundle_environment, environment, upload
 from micronas_tf.device.emulator import MACHINES, emulated_board, machine_of, qemu_version, require_qemu
 from micronas_tf.device.link import Link
 from micronas_tf.device.protocol import Banner, WrongFirmwareError
@@ -20,6 +21,19 @@ from micronas_tf.device.serial_port import find_port, open_stream
 from micronas_tf.errors import BoardError
 
 _BACKENDS: Final[dict[Runtime, str]] = {"bundle": "portable/", "tflm": "cmsis-nn/"}
+
+
+@dataclass(frozen=True, slots=True)
+class Preload:
+    """What an emulated board can be given before it starts; its serial port takes long for as much.
+
+    Attributes:
+        room_bytes: how much.
+        connect: starts the board with the content of a file in its memory.
+    """
+
+    room_bytes: int
+    connect: Callable[[Path], AbstractContextManager[Link]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +46,7 @@ class Bench:
         connect: opens the port (an emulated board is started by it) for the length of a block.
         device: what is measured, for provenance.
         cycles_per_instruction: of an emulated board; None on a real one, which counts cycles itself.
+        preload: of an emulated board.
     """
 
     board: Board
@@ -39,6 +54,7 @@ class Bench:
     connect: Callable[[], AbstractContextManager[Link]]
     device: str
     cycles_per_instruction: float | None = None
+    preload: Preload | None = None
 
     def check(self, banner: Banner) -> None:
         """Raises WrongFirmwareError unless the banner is of this board and runtime."""
@@ -100,9 +116,39 @@ def prepare_bench(
     return Bench(board, runtime, partial(_real_board, found), f"measured on {board.name}")
 
 
-def _prepare_emulated(board: Board, runtime: Runtime, port: str | None, constant: float | None) -> Bench:
+@contextmanager
+def bundle_bench(board: Board, bundle: Path, port: str | None = None) -> Iterator[Bench]:
+    """The board with a bundle in its firmware, for the length of a block.
+
+    Args:
+        board: what to build for.
+        bundle: folder of the bundle.
+        port: serial port of a real board; the only Nucleo's when None.
+
+    Raises:
+        BoardError, DeviceError: as `prepare_bench`.
+    """
+    check_has_firmware(board)
+    name = bundle_environment(board)
+    if not board.emulated:
+        found = find_port(board, port)
+        upload(name, bundle=bundle)
+        yield Bench(board, "bundle", partial(_real_board, found), f"measured on {board.name}")
+        return
+    _refuse_port(board, port)
+    require_qemu()
+    with tempfile.TemporaryDirectory() as folder:
+        image = build_image(name, bundle=bundle, copy=Path(folder) / "firmware.elf")
+        yield emulated_bench(board, "bundle", image, board.cycles_per_instruction or 1.0)
+
+
+def _refuse_port(board: Board, port: str | None) -> None:
     if port is not None:
         raise BoardError(f"{board.id} is emulated: its port comes with it. Received: --port {port}. Leave it out.")
+
+
+def _prepare_emulated(board: Board, runtime: Runtime, port: str | None, constant: float | None) -> Bench:
+    _refuse_port(board, port)
     require_qemu()
     image = build_image(environment(board, runtime))
     return emulated_bench(board, runtime, image, constant or board.cycles_per_instruction or 1.0)
@@ -114,7 +160,9 @@ def emulated_bench(board: Board, runtime: Runtime, image: Path, cycles_per_instr
         f"emulated: instructions in QEMU {qemu_version()} ({machine_of(board.id).name}) × "
         f"{cycles_per_instruction:.6g} cycles per instruction of {board.emulates}"
     )
-    return Bench(board, runtime, partial(emulated_board, board.id, image), device, cycles_per_instruction)
+    start = partial(emulated_board, board.id, image)
+    preload = Preload(machine_of(board.id).preload_bytes, start)
+    return Bench(board, runtime, start, device, cycles_per_instruction, preload)
 
 
 @contextmanager

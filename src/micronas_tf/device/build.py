@@ -40,6 +40,11 @@ def environment(board: Board, runtime: Runtime) -> str:
     return board.id if runtime == "bundle" else f"{board.id}_cmsis_nn"
 
 
+def bundle_environment(board: Board) -> str:
+    """PlatformIO's environment with a bundle in the firmware."""
+    return f"{board.id}_bundle"
+
+
 def workspace(sources: Path) -> Path:
     """Folder of everything a build writes."""
     if sources.is_symlink() and os.access(sources, os.W_OK):
@@ -58,8 +63,16 @@ def require_compiler() -> None:
         )
 
 
-def build_image(name: str, sources: Path | None = None) -> Path:
+def build_image(
+    name: str, sources: Path | None = None, *, bundle: Path | None = None, copy: Path | None = None
+) -> Path:
     """The linked image of a local environment, built with the compiler on PATH; only what changed is compiled.
+
+    Args:
+        name: of the environment.
+        sources: the firmware; the package's when None.
+        bundle: folder of the bundle that goes into it, for the environments that take one.
+        copy: where to copy the image, so that another build leaves it alone; it stays in the workspace when None.
 
     Raises:
         DeviceError: no compiler, or the build fails; the message ends with what it printed last.
@@ -67,21 +80,28 @@ def build_image(name: str, sources: Path | None = None) -> Path:
     require_compiler()
     sources = sources or firmware_directory()
     script = sources.resolve() / "scripts" / "offline_pio.py"
-    _run_platformio((str(script), "run", "--silent", "-e", name), sources)
-    return workspace(sources) / "build" / name / "firmware.elf"
+    image = workspace(sources) / "build" / name / "firmware.elf"
+    with _alone(workspace(sources)):
+        _run_platformio((str(script), "run", "--silent", "-e", name), sources, bundle)
+        if copy is None:
+            return image
+        shutil.copyfile(image, copy)
+        return copy
 
 
-def upload(name: str, sources: Path | None = None) -> None:
+def upload(name: str, sources: Path | None = None, *, bundle: Path | None = None) -> None:
     """Build the environment of a real board with PlatformIO's own platform, and write it into the board's flash.
 
     Raises:
         DeviceError: the build or the upload fails; the message ends with what it printed last.
     """
     command = ("-m", "platformio", "run", "--silent", "-e", name, "-t", "upload")
-    _run_platformio(command, sources or firmware_directory())
+    sources = sources or firmware_directory()
+    with _alone(workspace(sources)):
+        _run_platformio(command, sources, bundle)
 
 
-def _run_platformio(arguments: Sequence[str], sources: Path) -> None:
+def _run_platformio(arguments: Sequence[str], sources: Path, bundle: Path | None) -> None:
     place = workspace(sources)
     variables = {
         **os.environ,
@@ -89,20 +109,21 @@ def _run_platformio(arguments: Sequence[str], sources: Path) -> None:
         "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    if bundle is not None:
+        variables["MICRONAS_BUNDLE"] = str(bundle.resolve())
     if arguments[0] != "-m":
         variables.setdefault("PLATFORMIO_CORE_DIR", str(place / "core"))
-    with _alone(place):
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=sources.resolve(),
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=sources.resolve(),
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
     if done.returncode != 0:
         last = "\n".join(done.stdout.strip().splitlines()[-_LAST_LINES:])
         raise DeviceError(f"PlatformIO's `{' '.join(arguments[1:])}` fails. Its last lines:\n{last}")

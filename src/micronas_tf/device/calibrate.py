@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Final
 
-from micronas_tf.cost import Measurement, Table
+from micronas_tf.cost import Measurement, Runtime
 from micronas_tf.device.bench import Bench
 from micronas_tf.device.characterise import counts
 from micronas_tf.device.emulator import machine_of
@@ -31,19 +31,23 @@ class Calibration:
     operators: int
 
 
-def calibrate(bench: Bench, table: Table) -> Calibration:
-    """Run operators of a real board's table on the emulated one and compare.
+def check_calibrates(bench: Bench, board_id: str, runtime: Runtime) -> None:
+    """Raises CostError unless cycles of this board and runtime are what the emulated board stands for."""
+    expected = (bench.board.emulates, bench.runtime)
+    if (board_id, runtime) != expected:
+        raise CostError(
+            f"{bench.board.id} is calibrated by cycles of {expected[0]} with the runtime {expected[1]}. "
+            f"Received: {board_id} and {runtime}."
+        )
+
+
+def calibrate(bench: Bench, measurements: Sequence[Measurement]) -> Calibration:
+    """Run operators that were measured on a real board on the emulated one that stands for it, and compare.
 
     Raises:
-        CostError: the table is of another board or runtime than the emulated one stands for, or none of it fits.
+        CostError: none of them fits the emulated board.
     """
-    expected = (bench.board.emulates, bench.runtime)
-    if (table.header.board, table.header.runtime) != expected:
-        raise CostError(
-            f"{bench.board.id} is calibrated by a table of {expected[0]} with the runtime {expected[1]}. "
-            f"Received: {table.header.board} and {table.header.runtime}."
-        )
-    ratios = _ratios(bench, _spread_out(table.measurements))
+    ratios = _ratios(bench, _spread_out(measurements))
     if not ratios:
         raise CostError("No operator of the table fits the emulated board. Choose a table with smaller ones.")
     constant = float(f"{median(ratios):.6g}")

@@ -177,11 +177,15 @@ def measure(link: Link, op: OpSpec, repeats: int, cycles_per_count: float, clock
 def counts(link: Link, op: OpSpec, repeats: int, clock_hz: int) -> tuple[int, ...]:
     """What the board's counter says of each repeat."""
     steps = max(macs(op), prod(op.inputs[0]), prod(op.output))
-    patience_s = _LEAST_PATIENCE_S + (repeats + 1) * steps * _SLOWEST_STEP_CYCLES / clock_hz
-    found = parse_counts(link.ask(f"OP {op} n={repeats}", timeout_s=patience_s))
+    found = parse_counts(link.ask(f"OP {op} n={repeats}", timeout_s=patience_s(steps, repeats, clock_hz)))
     if len(found) != repeats:
         raise GarbledError(f"{op} n={repeats} is answered with {repeats} counts. Received: {len(found)}.")
     return found
+
+
+def patience_s(steps: int, repeats: int, clock_hz: int) -> float:
+    """How long to wait for so many inner steps, and once more for the run that does not count."""
+    return _LEAST_PATIENCE_S + (repeats + 1) * steps * _SLOWEST_STEP_CYCLES / clock_hz
 
 
 def _measurement(op: OpSpec, found: Iterable[int], cycles_per_count: float) -> Measurement:

@@ -41,11 +41,15 @@ class Machine:
         name: of QEMU's machine.
         uarts_before: serial ports of the machine before the one the firmware uses.
         shift: an instruction takes 2^shift ns.
+        preload_address: of memory that QEMU can fill before the start (`mn_board_preloaded` of the firmware).
+        preload_bytes: how much of it there is.
     """
 
     name: str
     uarts_before: int
     shift: int
+    preload_address: int
+    preload_bytes: int
 
     def arguments(self) -> tuple[str, ...]:
         unused = ("-serial", "null") * self.uarts_before
@@ -57,8 +61,8 @@ class Machine:
 
 MACHINES: Final[Mapping[str, Machine]] = MappingProxyType(
     {
-        "qemu_cortex_m4": Machine("netduinoplus2", uarts_before=1, shift=3),
-        "qemu_cortex_m33": Machine("mps2-an505", uarts_before=0, shift=6),
+        "qemu_cortex_m4": Machine("netduinoplus2", 1, 3, preload_address=0x08080000, preload_bytes=512 << 10),
+        "qemu_cortex_m33": Machine("mps2-an505", 0, 6, preload_address=0x80000000, preload_bytes=16 << 20),
     }
 )
 
@@ -85,15 +89,22 @@ def qemu_version() -> str:
 
 
 @contextmanager
-def emulated_board(board_id: str, image: Path) -> Iterator[Link]:
+def emulated_board(board_id: str, image: Path, preload: Path | None = None) -> Iterator[Link]:
     """A started board and the link to it; ends with the block, whatever happens in it.
+
+    Args:
+        board_id: of the board.
+        image: linked firmware.
+        preload: file for the memory that the firmware reads without its serial port.
 
     Raises:
         DeviceError: QEMU is missing, does not start, or the firmware does not answer.
     """
     machine = machine_of(board_id)
     require_qemu()
-    command = (QEMU, *machine.arguments(), "-display", "none", "-monitor", "none", "-kernel", str(image))
+    loader = f"loader,file={preload},addr={machine.preload_address:#x},force-raw=on"
+    loading = () if preload is None else ("-device", loader)
+    command = (QEMU, *machine.arguments(), *loading, "-display", "none", "-monitor", "none", "-kernel", str(image))
     # In a session of its own: Ctrl-C at the terminal is for the host, which ends its boards itself.
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from micronas_tf.device.protocol import Banner, GarbledError, RefusedError, parse_reply, request_line
+from micronas_tf.device.protocol import LONGEST_LINE, Banner, GarbledError, RefusedError, parse_reply, request_line
 from micronas_tf.errors import DeviceError
 
 LONGEST_REPLY: Final = 4096
@@ -74,6 +74,7 @@ class Link:
         # Replies to a session that was broken off a moment ago must not fit.
         self._id = secrets.randbelow(10**9)
         self._rest = b""
+        self._longest = LONGEST_LINE
 
     def connect(self) -> Banner:
         """The board's banner.
@@ -82,7 +83,9 @@ class Link:
             SilenceError: nothing there speaks the protocol.
             WrongFirmwareError: another version does.
         """
-        return self._resynchronise(self.patience.connect_s)
+        banner = self._resynchronise(self.patience.connect_s)
+        self._longest = banner.line
+        return banner
 
     def ask(self, text: str, *, timeout_s: float | None = None, attempts: int = 4) -> Mapping[str, str]:
         """The fields of the board's OK.
@@ -133,7 +136,7 @@ class Link:
     def _once(self, text: str, timeout_s: float, *, amid_noise: bool = False) -> Mapping[str, str]:
         """Send a request and wait for its reply; damaged lines end the wait unless they are expected."""
         self._id += 1
-        self.stream.write(request_line(self._id, text))
+        self.stream.write(request_line(self._id, text, self._longest))
         deadline = time.monotonic() + timeout_s
         while True:
             line = self._line(text, timeout_s, deadline)

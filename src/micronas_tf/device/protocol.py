@@ -13,7 +13,7 @@ from micronas_tf.errors import DeviceError
 
 VERSION: Final = "MN1"
 LONGEST_LINE: Final = 160
-"""Bytes of a request without its line end; a board's replies may be longer."""
+"""Bytes of a request without its line end that every board reads; its banner may allow more, and replies be longer."""
 
 LARGEST_ID: Final = 2**31 - 1
 
@@ -67,6 +67,7 @@ class Banner:
         compiler: name and version.
         flags: of the compiler.
         arena_bytes: RAM for tensors.
+        line: bytes of the longest request that it reads.
     """
 
     board: str
@@ -78,6 +79,7 @@ class Banner:
     compiler: str
     flags: str
     arena_bytes: int
+    line: int
 
     @classmethod
     def of(cls, reply: Mapping[str, str]) -> Banner:
@@ -104,17 +106,15 @@ def framed(text: str) -> bytes:
     return f"{text}*{zlib.crc32(text.encode('ascii')):08x}\n".encode("ascii")
 
 
-def request_line(number: int, text: str) -> bytes:
+def request_line(number: int, text: str, longest: int = LONGEST_LINE) -> bytes:
     """The line of a request.
 
     Raises:
         DeviceError: the line is longer than a board reads, or the id out of range.
     """
     line = framed(f"{VERSION} {number} {text}")
-    if len(line) > LONGEST_LINE + 1 or not 0 <= number <= LARGEST_ID:
-        raise DeviceError(
-            f"A request has at most {LONGEST_LINE} bytes and an id of 0 to {LARGEST_ID}. Received: {line!r}."
-        )
+    if len(line) > longest + 1 or not 0 <= number <= LARGEST_ID:
+        raise DeviceError(f"A request has at most {longest} bytes and an id of 0 to {LARGEST_ID}. Received: {line!r}.")
     return line
 
 

@@ -68,12 +68,17 @@ def load_network(path: str | Path) -> Network:
     """The network of a .tflite file on disk.
 
     Raises:
-        ModelError: as `network_from_flatbuffer`, or there is no such file.
+        ModelError: as `network_from_flatbuffer`, or the file cannot be read; the message names it.
     """
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"No file {path}. Give the path of an int8 .tflite model.")
-    return network_from_flatbuffer(path.read_bytes())
+    try:
+        return network_from_flatbuffer(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"Cannot read {path}: {error.strerror}.") from error
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
 def operator_name(model: Any, operator: Any) -> str:
@@ -97,11 +102,21 @@ class _Reader:
         self.nodes: list[Node] = []
 
     def network(self) -> Network:
+        self._check_known()
         for position, operator in enumerate(self.graph.operators):
             self._add(position, operator)
         if self.ids.get(int(self.graph.outputs[0])) != len(self.nodes):
             raise ModelError("The last operator of a known model writes its output. Received: an earlier one does.")
         return Network(self._shape(int(self.graph.inputs[0])), tuple(self.nodes))
+
+    def _check_known(self) -> None:
+        """All unknown operators at once: who converts a model wants to know what else is in the way."""
+        names = [operator_name(self.model, operator) for operator in self.graph.operators]
+        unknown = [f"{name} at position {at}" for at, name in enumerate(names) if name not in (*_KINDS, "RESHAPE")]
+        if unknown:
+            raise ModelError(
+                f"A known model has the operators {', '.join(_KINDS)}. Received others: {', '.join(unknown)}."
+            )
 
     def _add(self, position: int, operator: Any) -> None:
         name = operator_name(self.model, operator)
@@ -110,8 +125,6 @@ class _Reader:
         if name == "RESHAPE":
             self._skip_reshape(int(operator.inputs[0]), output, where)
             return
-        if name not in _KINDS:
-            raise ModelError(f"{where} is not a known one. Known: {', '.join(_KINDS)}.")
         kind = _KINDS[name]
         read = self._activations(operator, 2 if kind == "add" else 1, where)
         spec = self._spec(kind, operator, tuple(self._shape_read(tensor, kind) for tensor in read), output, where)

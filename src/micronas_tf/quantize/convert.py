@@ -42,26 +42,44 @@ def to_flatbuffer(network: Network, model: tf_keras.Model, samples: NDArray[np.f
     Raises:
         ModelError: the converter failed, or left something besides the network's operators.
     """
+    converter = _converter(network, model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    if samples is not None:
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = lambda: _one_by_one(samples)
+    return arrange(_convert(converter), network)
+
+
+def float_flatbuffer(network: Network, model: Any) -> bytes:
+    """A Keras 3 model converted without quantising, to compare sizes: float32, in the converter's order.
+
+    Raises:
+        ModelError: the converter failed.
+    """
+    return _convert(_converter(network, twin_of(network, model)))
+
+
+def _converter(network: Network, model: tf_keras.Model) -> tf.lite.TFLiteConverter:
     spec = tf.TensorSpec([1, *network.input_shape], tf.float32, name="window")
-    with captured_output() as log:
+    with captured_output():
         function = tf.function(lambda window: model(window, training=False)).get_concrete_function(spec)
         # The converter saves what it is handed: bare variables take a fifth of the time of a whole Keras model.
         holder = tf.Module()
         holder.held = model.variables
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-        if samples is not None:
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.representative_dataset = lambda: _one_by_one(samples)
+        return tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+
+
+def _convert(converter: tf.lite.TFLiteConverter) -> bytes:
+    with captured_output() as log:
         try:
-            converted = converter.convert()
+            converted: bytes | None = converter.convert()
         except Exception as error:  # the converter raises bare Exception, RuntimeError and its own ConverterError
             failure = error
             converted = None
     if converted is None:
         raise ModelError(f"The TFLite converter failed: {failure}. It wrote: {log.text[-2000:]}") from failure
-    return arrange(converted, network)
+    return converted
 
 
 def _one_by_one(samples: NDArray[np.float32]) -> Iterator[list[NDArray[np.float32]]]:

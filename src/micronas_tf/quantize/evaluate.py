@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from micronas_tf.cost.memory import arena_head_bytes
 from micronas_tf.errors import ModelError
@@ -57,6 +57,11 @@ class Int8Report:
         """Whether TFLM's arena head is exactly the planned one."""
         return self.arena.head_bytes == self.planned_head_bytes
 
+    def confusions(self, y: NDArray[np.integer]) -> list[list[int]]:
+        """How often TFLM gave each label: rows true, columns predicted, by class number; of the same windows."""
+        counts = confusion_matrix(y, self.scores.argmax(axis=1), labels=range(self.scores.shape[1]))
+        return [[int(count) for count in row] for row in counts]
+
 
 def verify(flatbuffer: bytes, network: Network, x: FloatArray, y: NDArray[np.integer]) -> Int8Report:
     """Run the model over all windows on both runtimes and measure what was promised.
@@ -77,10 +82,8 @@ def verify(flatbuffer: bytes, network: Network, x: FloatArray, y: NDArray[np.int
             f"Received: {len(x)} windows, {len(y)} labels from {y.min()} to {y.max()}."
         )
     scores = predict_tflm(flatbuffer, x)
-    predicted = scores.argmax(axis=1)
     return Int8Report(
-        accuracy=float(accuracy_score(y, predicted)),
-        macro_f1=float(f1_score(y, predicted, average="macro", labels=np.unique(y), zero_division=0)),
+        **_accuracy(scores, y),
         scores=scores,
         probabilities=output_affine(flatbuffer).dequantise(scores),
         first_difference=first_difference(predict_litert(flatbuffer, x), scores),
@@ -88,6 +91,19 @@ def verify(flatbuffer: bytes, network: Network, x: FloatArray, y: NDArray[np.int
         planned_head_bytes=arena_head_bytes(network),
         operators=operator_names(flatbuffer),
     )
+
+
+def int8_accuracy(flatbuffer: bytes, x: FloatArray, y: NDArray[np.integer]) -> dict[str, float]:
+    """`accuracy` and `macro_f1` of an int8 model on TFLM, without any check of it."""
+    return _accuracy(predict_tflm(flatbuffer, x), y)
+
+
+def _accuracy(scores: Int8Array, y: NDArray[np.integer]) -> dict[str, float]:
+    predicted = scores.argmax(axis=1)
+    return {
+        "accuracy": float(accuracy_score(y, predicted)),
+        "macro_f1": float(f1_score(y, predicted, average="macro", labels=np.unique(y), zero_division=0)),
+    }
 
 
 def first_difference(litert: Int8Array, tflm: Int8Array) -> str | None:

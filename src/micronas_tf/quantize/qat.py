@@ -40,9 +40,9 @@ class QatRecipe:
         warmup: share of the steps, from 0.
     """
 
-    steps: int = 500
-    learning_rate: float = 1e-4
-    warmup: float = 0.0
+    steps: int = 1500
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.learning_rate <= 0 or not 0 <= self.warmup < 1:

@@ -1,9 +1,10 @@
 """Finding an architecture: differentiable search, projection onto the budget, checkpoints."""
 
-from micronas_tf.search.dnas import SearchRecipe, expected_costs, load_supernet, search
+from micronas_tf.search.dnas import SearchRecipe, Strategy, expected_costs, load_supernet, search
 from micronas_tf.search.figures import SpaceFigures, tabulate_figures
 from micronas_tf.search.project import Candidate, Least, Projector
 from micronas_tf.search.rank import STATISTICS_BATCHES, Ranked, rank
+from micronas_tf.search.trials import draw, random_search, train_and_rank
 
 __all__ = [
     "STATISTICS_BATCHES",
@@ -13,9 +14,13 @@ __all__ = [
     "Ranked",
     "SearchRecipe",
     "SpaceFigures",
+    "Strategy",
+    "draw",
     "expected_costs",
     "load_supernet",
+    "random_search",
     "rank",
     "search",
     "tabulate_figures",
+    "train_and_rank",
 ]

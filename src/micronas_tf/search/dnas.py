@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -18,10 +18,21 @@ from micronas_tf.search.checkpoint import CheckpointCallback, load_checkpoint
 from micronas_tf.search.figures import SpaceFigures
 from micronas_tf.search.history import HistoryCallback
 from micronas_tf.search.paced import search_pace
+from micronas_tf.search.schedule import Decide, Scheduled, Tighten, WarmUp, undecided
 from micronas_tf.search.tensorboard import TensorBoardCallback
-from micronas_tf.supernet import ExpectedCosts, Limit, SuperNet
+from micronas_tf.supernet import ExpectedCosts, Limit, Relaxation, SuperNet
 from micronas_tf.timing import Pace
 from micronas_tf.training import AtPosition, ProgressCallback, training_batches
+
+Strategy: TypeAlias = Literal["dnas", "random", "darts-softmax", "darts-gumbel"]
+"""How architectures are found: `dnas` by this project's search, `random` by drawing them, the others by DARTS as King
+et al. compare with it: soft mixtures in both steps, and no cost in the loss."""
+
+RELAXATION: Final[Mapping[Strategy, Relaxation]] = {
+    "dnas": "sample",
+    "darts-softmax": "softmax",
+    "darts-gumbel": "gumbel",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +51,16 @@ class SearchRecipe:
         temperature_floor: reached after `cooling` of the steps, geometrically from 1.
         cooling: share of the steps.
         latency_weight, memory_weight, flash_weight: γ of each limit.
+        tightening: share of the epochs after the warm-up in which the limits fall to their values.
+        entropy_weight: of the gates' entropy in the last epoch; it rises from 0 after the tightening.
+        decided: relative entropy of the gates below which the search ends.
         rotation_degrees: of the augmentation, as in the training of the plain model.
-        candidates: architectures within budget that are compared in the end.
+        candidates: most probable architectures within budget that are compared in the end.
+        rungs: of the ladder of latencies up to the limit, whose most probable architectures are compared as well.
+        trials: architectures that are trained from scratch in the end, half of them by what the search found, half of
+            them random ones near the limit; none: the supernet decides. For the strategy `random`, all of them random.
+        trial_share: of the recipe's steps that a trial takes; the strategy `random` trains in full.
+        explore: least share of the greatest latency within the budget that a random architecture of the trials has.
     """
 
     epochs: int = 30
@@ -57,12 +76,34 @@ class SearchRecipe:
     latency_weight: float = 2.0
     memory_weight: float = 4.0
     flash_weight: float = 2.0
+    tightening: float = 0.5
+    entropy_weight: float = 0.5
+    decided: float = 0.05
     rotation_degrees: float = 15.0
-    candidates: int = 6
+    candidates: int = 4
+    rungs: int = 6
+    trials: int = 8
+    trial_share: float = 0.3
+    explore: float = 0.85
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or not 0.0 <= self.warmup < 1.0 or not 0.0 < self.cooling <= 1.0:
             raise SpaceError(f"A search needs epochs, a batch size, a warm-up < 1 and cooling > 0. Received: {self}.")
+        if not 0.0 <= self.tightening <= 1.0 or self.entropy_weight < 0.0 or not 0.0 <= self.decided < 1.0:
+            raise SpaceError(
+                "A search's tightening is a share, its entropy weight not negative, `decided` below 1. "
+                f"Received: {self.tightening}, {self.entropy_weight}, {self.decided}."
+            )
+        if min(self.candidates, self.rungs) < 1 or self.trials < 0:
+            raise SpaceError(
+                "A search compares one candidate and one rung at least, and its trials are not negative. "
+                f"Received: {self.candidates}, {self.rungs}, {self.trials}."
+            )
+        if not 0.0 < self.trial_share <= 1.0 or not 0.0 < self.explore <= 1.0:
+            raise SpaceError(
+                "The shares `trial_share` and `explore` are above 0 and at most 1. "
+                f"Received: {self.trial_share}, {self.explore}."
+            )
 
     def steps_per_epoch(self, samples: int, batch_size: int) -> int:
         return max(-(-samples // batch_size), -(-self.least_steps // self.epochs))
@@ -97,6 +138,7 @@ def search(
     recipe: SearchRecipe,
     *,
     seed: int,
+    strategy: Strategy = "dnas",
     directory: Path | None = None,
     progress: Progress = silent,
     callbacks: Sequence[Any] = (),
@@ -111,6 +153,7 @@ def search(
         standardisation: fitted on train.
         recipe: the settings.
         seed: of everything random; a search repeats with it.
+        strategy: `dnas`, or one of the DARTS baselines.
         directory: for checkpoint and history; a search that finds its checkpoint there goes on from it.
         progress: told every step.
         callbacks: further Keras callbacks.
@@ -122,7 +165,10 @@ def search(
     per_epoch = recipe.steps_per_epoch(len(weight_windows.y), batch_size)
     total = per_epoch * recipe.epochs
     position = tf.Variable(0.0, trainable=False) if pace else None
-    _compile(supernet, figures, recipe, total, position)
+    _compile(supernet, figures, recipe, total, strategy, position)
+    start = {
+        name: float(supernet.expected_costs()[name]) / limit.value for name, limit in supernet.search.limits.items()
+    }
     done = load_checkpoint(directory / "checkpoint.npz", supernet) if directory else 0
     files = _files(directory) if directory else []
     parts = [
@@ -138,20 +184,22 @@ def search(
     ]
     shown = {"latency_ms": "latency_ms", "memory_bytes": "memory_bytes", "accuracy": "accuracy"}
     show = ProgressCallback(progress, "search", total, shown, done=done * per_epoch)
+    schedule = _schedule(recipe, start)
     paced = []
     if pace and position is not None:
         pace.begin(total, done * per_epoch)
-        warmup = int(recipe.warmup * recipe.epochs) * per_epoch
-        paced = [search_pace(supernet, pace, position, show, warmup=warmup, cooling=recipe.cooling * total)]
+        paced = [search_pace(supernet, pace, position, show, schedule, per_epoch=per_epoch, cooling=recipe.cooling)]
+    if (done and undecided(supernet) < recipe.decided) or (pace and pace.finished):
+        return supernet
     supernet.fit(
         tf.data.Dataset.zip(tuple(parts)),
-        initial_epoch=recipe.epochs if pace and pace.finished else done,
+        initial_epoch=done,
         epochs=recipe.epochs,
         steps_per_epoch=per_epoch,
         verbose=0,
         shuffle=False,
         callbacks=[
-            _WarmUp(int(recipe.warmup * recipe.epochs)),
+            *schedule,
             *paced,
             *files,
             show,
@@ -161,7 +209,9 @@ def search(
     return supernet
 
 
-def load_supernet(figures: SpaceFigures, recipe: SearchRecipe, directory: Path, *, seed: int) -> SuperNet:
+def load_supernet(
+    figures: SpaceFigures, recipe: SearchRecipe, directory: Path, *, seed: int, strategy: Strategy = "dnas"
+) -> SuperNet:
     """The supernet of a search, as its last checkpoint in `directory` has it.
 
     Raises:
@@ -171,7 +221,7 @@ def load_supernet(figures: SpaceFigures, recipe: SearchRecipe, directory: Path, 
     if not path.exists():
         raise RunError(f"{path} is missing: the search cannot be used again. Start a new run.")
     supernet = SuperNet.of(figures.space, seed=seed)
-    _compile(supernet, figures, recipe, 1, None)
+    _compile(supernet, figures, recipe, 1, strategy, None)
     load_checkpoint(path, supernet)
     return supernet
 
@@ -183,8 +233,23 @@ def _files(directory: Path) -> list[keras.callbacks.Callback]:
     return [history, board, CheckpointCallback(directory / "checkpoint.npz")]
 
 
-def _compile(
-    supernet: SuperNet, figures: SpaceFigures, recipe: SearchRecipe, steps: int, position: tf.Variable | None
+def _schedule(recipe: SearchRecipe, start: Mapping[str, float]) -> list[Scheduled]:
+    warm = int(recipe.warmup * recipe.epochs)
+    tight = warm + round(recipe.tightening * (recipe.epochs - warm))
+    return [
+        WarmUp(warm),
+        Tighten(start, warm, tight),
+        Decide(recipe.entropy_weight, tight, recipe.epochs - 1, recipe.decided),
+    ]
+
+
+def _compile(  # noqa: PLR0917
+    supernet: SuperNet,
+    figures: SpaceFigures,
+    recipe: SearchRecipe,
+    steps: int,
+    strategy: Strategy,
+    position: tf.Variable | None,
 ) -> None:
     """With a `position`, what depends on the step is read or set there (`search_pace`)."""
 
@@ -197,18 +262,8 @@ def _compile(
         keras.optimizers.Adam(schedule(recipe.weight_learning_rate, steps), global_clipnorm=recipe.clip_norm),
         alpha_optimizer=keras.optimizers.SGD(schedule(recipe.alpha_learning_rate, steps, alpha=final)),
         costs=expected_costs(figures),
-        limits=recipe.limits(figures.budget),
+        limits=recipe.limits(figures.budget) if strategy == "dnas" else {},
         temperature_decay=recipe.temperature_floor ** (1.0 / (recipe.cooling * steps)) if position is None else 1.0,
         temperature_floor=recipe.temperature_floor,
+        relaxation=RELAXATION[strategy],
     )
-
-
-class _WarmUp(keras.callbacks.Callback):
-    """In the first epochs only the weights learn."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self.epochs = epochs
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.model.alpha_enabled.assign(epoch >= self.epochs)

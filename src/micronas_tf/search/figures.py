@@ -63,6 +63,7 @@ def tabulate_figures(space: SearchSpace, board: Board, budget: Budget, source: L
     arena = budget.memory_figure == "arena"
     overhead = board.op_overhead_cycles if tflm else 0
     persistent: Callable[[OpSpec], float] = operator_persistent_bytes if tflm and arena else lambda op: 0
+    held = aligned_working_set_bytes if tflm else aligned_tensor_bytes
     return SpaceFigures(
         space=space,
         board=board,
@@ -70,12 +71,17 @@ def tabulate_figures(space: SearchSpace, board: Board, budget: Budget, source: L
         latency_ms=tabulate(space, lambda op: board.milliseconds(source.cycles(op).cycles + overhead)),
         flash_bytes=tabulate(space, op_flash_bytes),
         persistent_bytes=tabulate(space, persistent),
-        working_set=tabulate(space, aligned_working_set_bytes if arena else working_set_bytes),
+        working_set=tabulate(space, held if arena else working_set_bytes),
         flash_base=FLATBUFFER_BASE_BYTES,
         persistent_base=PERSISTENT_BASE_BYTES if tflm and arena else 0,
     )
 
 
 def aligned_working_set_bytes(op: OpSpec) -> int:
-    """Inputs + output + scratch of one operator as the arena holds them, each rounded up."""
-    return sum(align(prod(shape)) for shape in (*op.inputs, op.output)) + sum(map(align, scratch_sizes(op)))
+    """Inputs + output + scratch of one operator as TFLM's arena holds them, each rounded up."""
+    return aligned_tensor_bytes(op) + sum(map(align, scratch_sizes(op)))
+
+
+def aligned_tensor_bytes(op: OpSpec) -> int:
+    """Inputs + output of one operator, each rounded up: the kernels of a bundle take no scratch."""
+    return sum(align(prod(shape)) for shape in (*op.inputs, op.output))

@@ -1,57 +1,87 @@
-"""Projection: the most probable architectures that satisfy the budget, by an exact program."""
+"""Projection: the most probable architectures that satisfy the budget, exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
+from typing import TypeAlias
+
+import numpy as np
 
 from micronas_tf.architecture import Architecture
-from micronas_tf.boards import Budget
+from micronas_tf.boards import Budget, MemoryFigure
 from micronas_tf.cost import NetworkCosts
 from micronas_tf.errors import BudgetError
 from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
+from micronas_tf.search.arcs import Arcs
+from micronas_tf.search.descent import Task
 from micronas_tf.search.figures import SpaceFigures
-from micronas_tf.search.program import Program, Terms, log_odds, score
-from micronas_tf.space import canonical, lower
+from micronas_tf.search.odds import log_odds, score
+from micronas_tf.search.paths import best_paths
+from micronas_tf.space import lower
 
-_TIME_LIMIT_S = 30.0
-"""For one solution; what is best by then satisfies the budget, but may not be the most probable."""
+Probabilities: TypeAlias = Mapping[str, Sequence[float]]
+"""Of the choices of each group."""
 
-_PATIENCE_S = 600.0
-"""Where there is no solution by then: only a proof makes a refusal."""
 
-_LIMIT_REACHED = 1
-"""SciPy's status of a program that ran out of time."""
-
-_MOST_CUTS = 2000
+_TIE = 1e-7
+"""Scores that are closer count as equal."""
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """An architecture within budget.
+class Solution:
+    """One network of the space.
 
     Attributes:
         architecture: dead groups canonical.
         network: lowered.
         costs: exact.
-        score: Σ log p(choice)/p(most probable choice) over its live groups, recomputed from the choices; 0 at most.
     """
 
     architecture: Architecture
     network: Network
     costs: NetworkCosts
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate(Solution):
+    """A network within budget.
+
+    Attributes:
+        score: Σ log p(choice)/p(most probable choice) over its live groups, recomputed from the choices; 0 at most.
+    """
+
     score: float
 
 
 @dataclass(frozen=True, slots=True)
 class Least:
-    """The least achievable figures of a space, each on its own."""
+    """The networks with the least figures of a space, each regardless of the others.
 
-    latency_ms: float
-    memory_bytes: int
-    flash_bytes: int
+    Attributes:
+        latency, memory, flash: the network with the least of it.
+        memory_figure: what memory means.
+    """
+
+    latency: Solution
+    memory: Solution
+    flash: Solution
+    memory_figure: MemoryFigure
+
+    @property
+    def latency_ms(self) -> float:
+        return self.latency.costs.latency.latency_ms
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.memory.costs.memory_bytes(self.memory_figure)
+
+    @property
+    def flash_bytes(self) -> int:
+        return self.flash.costs.flash_bytes
 
 
 class Projector:
@@ -68,8 +98,12 @@ class Projector:
         self.exact = exact
         self.margin = margin
 
-    def candidates(self, probabilities: Mapping[str, Sequence[float]]) -> Iterator[Candidate]:
-        """Distinct networks within budget, most probable first.
+    @cached_property
+    def _arcs(self) -> Arcs:
+        return Arcs(self.figures)
+
+    def candidates(self, probabilities: Probabilities) -> Iterator[Candidate]:
+        """Distinct networks within budget, most probable first; scores closer than 1e-6 come in any order.
 
         Args:
             probabilities: of each group's choices.
@@ -77,35 +111,72 @@ class Projector:
         Raises:
             BudgetError: not one architecture fits.
         """
-        space = self.figures.space
-        scores = log_odds(probabilities)
-        program = Program(self.figures)
-        self._limit(program, self.figures.budget)
-        objective = {program.q[name] + k: -value for name, group in scores.items() for k, value in enumerate(group)}
-        seen: set[tuple[object, ...]] = set()
-        for architecture in self._solutions(program, objective):
-            network = lower(space, architecture)
-            costs = self.exact(network)
-            # Skipping the second of two cells gives the same operators as skipping the first.
-            identity = tuple((node.op, node.inputs) for node in network.nodes)
-            if identity in seen or not self.within(costs):
-                continue
-            seen.add(identity)
-            yield Candidate(architecture, network, costs, score(space, scores, architecture))
-        if not seen:
+        first = next(found := self._probable(probabilities), None)
+        if first is None:
             raise self.refusal()
+        yield first
+        yield from found
 
-    def best(
-        self, probabilities: Mapping[str, Sequence[float]], count: int = 1, progress: Progress = silent
-    ) -> list[Candidate]:
+    def best(self, probabilities: Probabilities, count: int = 1, progress: Progress = silent) -> list[Candidate]:
         """The `count` most probable distinct networks within budget, or as many as there are."""
         found: list[Candidate] = []
         progress("projecting", 0, count, {})
         for candidate in islice(self.candidates(probabilities), count):
             found.append(candidate)
-            figures = {"latency_ms": candidate.costs.latency.latency_ms}
-            progress("projecting", len(found), count, figures)
+            progress("projecting", len(found), count, _shown(candidate))
+        # There may be fewer networks than asked for; the stage has still ended.
+        progress("projecting", count, count, _shown(found[-1]))
+        return sorted(found, key=lambda candidate: -candidate.score)
+
+    def ladder(self, probabilities: Probabilities, count: int, progress: Progress = silent) -> list[Candidate]:
+        """The most probable network within budget that reaches each of `count` rungs of latency.
+
+        The first rung is the latency of the most probable network within budget, which may leave most of the budget
+        unused where the gates are undecided. The others follow in equal steps below the latency limit or, where
+        this is less, below the greatest latency that the other limits permit.
+
+        Returns:
+            Distinct networks, in order of latency: `count` of them, or fewer where one reaches several rungs.
+
+        Raises:
+            BudgetError: not one architecture fits.
+        """
+        progress("projecting", 0, count, {})
+        found = [next(self.candidates(probabilities))]
+        lowest = found[0].costs.latency.latency_ms
+        step = (self._greatest_latency_ms() - lowest) / count
+        for done in range(1, count):
+            progress("projecting", done, count, _shown(found[-1]))
+            rung = lowest + done * step
+            if found[-1].costs.latency.latency_ms >= rung:
+                continue
+            candidate = next(self._probable(probabilities, rung), None)
+            if candidate is None:
+                break
+            found.append(candidate)
+        progress("projecting", count, count, _shown(found[-1]))
         return found
+
+    def explore(self, probabilities: Probabilities, count: int, share: float, seed: int) -> list[Candidate]:
+        """Distinct random networks within budget whose latency is `share` of the greatest possible one or more.
+
+        Each is the most probable network under random probabilities, which are uniform over those of every group.
+        `probabilities` are what their scores are of.
+
+        Raises:
+            BudgetError: not one architecture fits.
+        """
+        rng = np.random.default_rng(seed)
+        groups, odds = self.figures.space.groups, log_odds(probabilities)
+        least_latency_ms = share * self._greatest_latency_ms()
+        found: dict[Architecture, Candidate] = {}
+        for _ in range(count):
+            drawn = {group.name: rng.dirichlet(np.ones(len(group))).tolist() for group in groups}
+            candidate = next(self._probable(drawn, least_latency_ms), None)
+            if candidate is not None:
+                likely = score(self.figures.space, odds, candidate.architecture)
+                found.setdefault(candidate.architecture, replace(candidate, score=likely))
+        return list(found.values())
 
     def within(self, costs: NetworkCosts) -> bool:
         return not costs.excess(self.figures.budget, self.margin)
@@ -116,25 +187,18 @@ class Projector:
         Raises:
             BudgetError: names the least achievable figures and what would make the budget possible.
         """
-        uniform = {group.name: [1.0 / len(group)] * len(group) for group in self.figures.space.groups}
-        next(self.candidates(uniform))
+        task = self._arcs.within(self._limits(), self._arcs.nothing)
+        if not any(self.within(found.costs) for found in self._solutions(_roomy(task, 1.0))):
+            raise self.refusal()
 
     def least(self) -> Least:
         """Least latency, memory and flash of the space, each regardless of the others."""
-        latency, memory, flash = (self._least(objective) for objective in ("latency", "memory", "flash"))
-        return Least(
-            latency.latency.latency_ms, memory.memory_bytes(self.figures.budget.memory_figure), flash.flash_bytes
+        arcs = self._arcs
+        fastest, smallest = (
+            next(self._solutions(Task(arcs.trellis, [-amount for amount in amounts])))
+            for amounts in (arcs.latency_ms, arcs.flash_bytes)
         )
-
-    def _least(self, objective: str) -> NetworkCosts:
-        """Exact costs of the minimiser; for the arena, of the minimiser of its lower bound."""
-        program = Program(self.figures)
-        if objective == "memory":
-            # Adds rows, which would only slow the other two objectives down.
-            terms = program.bound_memory()
-        else:
-            terms = program.latency if objective == "latency" else program.flash
-        return self.exact(lower(self.figures.space, next(self._solutions(program, terms))))
+        return Least(fastest, self._least_memory(), smallest, self.figures.budget.memory_figure)
 
     def refusal(self) -> BudgetError:
         """What the budget asks, the least the space can do, and what would help."""
@@ -157,22 +221,73 @@ class Projector:
             "a faster board, or fewer extra_cells."
         )
 
-    def _limit(self, program: Program, budget: Budget) -> None:
-        if budget.latency_ms is not None:
-            program.limit_latency(budget.latency_ms / (1 + self.margin))
-        if budget.memory_bytes is not None:
-            program.limit_memory(budget.memory_bytes)
-        if budget.flash_bytes is not None:
-            program.limit_flash(budget.flash_bytes)
+    def _probable(self, probabilities: Probabilities, least_latency_ms: float | None = None) -> Iterator[Candidate]:
+        """Distinct networks within budget that take `least_latency_ms` or more, most probable first."""
+        odds = log_odds(probabilities)
+        task = self._arcs.within(self._limits(), self._arcs.scores(odds), least_latency_ms=least_latency_ms)
+        seen: set[tuple[object, ...]] = set()
+        for found in self._solutions(_roomy(task, _TIE)):
+            # Skipping the second of two cells gives the same operators as skipping the first.
+            identity = tuple((node.op, node.inputs) for node in found.network.nodes)
+            fast = least_latency_ms is not None and found.costs.latency.latency_ms < least_latency_ms
+            if identity in seen or fast or not self.within(found.costs):
+                continue
+            seen.add(identity)
+            total = score(self.figures.space, odds, found.architecture)
+            yield Candidate(found.architecture, found.network, found.costs, total)
 
-    def _solutions(self, program: Program, objective: Terms) -> Iterator[Architecture]:
-        """Solve, cut the solution off, solve again."""
-        for _ in range(_MOST_CUTS):
-            result = program.solve(objective, _TIME_LIMIT_S)
-            if result.x is None and result.status == _LIMIT_REACHED:
-                result = program.solve(objective, _PATIENCE_S)
-            if result.x is None:
-                return
-            architecture = canonical(self.figures.space, program.architecture(result.x))
-            yield architecture
-            program.cut(architecture)
+    def _solutions(self, task: Task) -> Iterator[Solution]:
+        """Architectures within the limits as tabulated, best first."""
+        for _, path in best_paths(task):
+            architecture = self._arcs.architecture(path)
+            network = lower(self.figures.space, architecture)
+            yield Solution(architecture, network, self.exact(network))
+
+    def _limits(self) -> Budget:
+        """The budget, with the margin taken off."""
+        budget = self.figures.budget
+        return (
+            budget if budget.latency_ms is None else replace(budget, latency_ms=budget.latency_ms / (1 + self.margin))
+        )
+
+    def _greatest_latency_ms(self) -> float:
+        """Of the networks within the other limits, but the latency limit at most."""
+        limit = self._limits().latency_ms
+        others = replace(self.figures.budget, latency_ms=None)
+        slowest = self._solutions(self._arcs.within(others, self._arcs.latency_ms))
+        greatest = next(one.costs.latency.latency_ms for one in slowest if not one.costs.excess(others))
+        return greatest if limit is None else min(greatest, limit)
+
+    def _least_memory(self) -> Solution:
+        """The least of the exact figure: whatever may still be below the best one found is tried."""
+        figure = self.figures.budget.memory_figure
+        smallest = [-amount for amount in self._arcs.persistent_bytes]
+
+        def memory(one: Solution) -> int:
+            return one.costs.memory_bytes(figure)
+
+        def fitting(limit: int) -> Iterator[Solution]:
+            return self._solutions(self._arcs.within(Budget(memory_bytes=limit, memory_figure=figure), smallest))
+
+        best = next(fitting(self._arcs.least_memory_bound()))
+        while better := next((one for one in fitting(memory(best) - 1) if memory(one) < memory(best)), None):
+            best = better
+        return best
+
+
+def _roomy(task: Task, weight: float) -> Task:
+    """Of paths with the same score the one that leaves most of the limits first: the likeliest to fit the exact plan.
+
+    A path within the limits loses `weight` for each limit at most.
+    """
+    scores = task.scores
+    for resource in task.resources:
+        if resource.limit > 0:
+            share = weight / resource.limit
+            scores = [score - share * amount for score, amount in zip(scores, resource.amounts, strict=True)]
+    return replace(task, scores=scores)
+
+
+def _shown(candidate: Candidate) -> dict[str, float]:
+    """What the progress shows beside the count."""
+    return {"latency_ms": candidate.costs.latency.latency_ms}

@@ -22,10 +22,17 @@ _BATCH = 128
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate and the supernet's accuracy with its architecture."""
+    """A candidate, and what was found of it on windows that train no weights.
+
+    Attributes:
+        candidate: an architecture within budget.
+        accuracy: of the supernet with this architecture, or of the model trained from scratch.
+        cross_entropy: mean, in nats.
+    """
 
     candidate: Candidate
     accuracy: float
+    cross_entropy: float
 
 
 def rank(
@@ -38,7 +45,7 @@ def rank(
     seed: int,
     progress: Progress = silent,
 ) -> list[Ranked]:
-    """Candidates by accuracy, best first; ties stay in the order given.
+    """Candidates by the supernet's cross-entropy, best first.
 
     The supernet's BatchNorm statistics are a mixture over all architectures, so they are estimated again for each
     candidate, on windows of `weight_windows`, and put back in the end.
@@ -53,7 +60,7 @@ def rank(
         supernet.sampled(tf.gather(inputs, rows), gates, training=True)
 
     def predict(batch: tf.Tensor, gates: tf.Tensor) -> tf.Tensor:
-        return tf.argmax(supernet.sampled(batch, gates), -1)
+        return tf.nn.log_softmax(supernet.sampled(batch, gates))
 
     observe_fast, predict_fast = (tf.function(f, reduce_retracing=True) for f in (observe, predict))
     ranked = []
@@ -64,8 +71,9 @@ def rank(
             observe_fast(rows, gates)
         batches = (x[start : start + _BATCH] for start in range(0, len(x), _BATCH))
         predicted = np.concatenate([predict_fast(batch, gates).numpy() for batch in batches])
-        ranked.append(Ranked(candidate, float(np.mean(predicted == y))))
+        cross_entropy = -float(predicted[np.arange(len(y)), y].mean())
+        ranked.append(Ranked(candidate, float(np.mean(predicted.argmax(-1) == y)), cross_entropy))
         progress("ranking", done, len(candidates), {"accuracy": ranked[-1].accuracy})
     for variable, value in zip(supernet.non_trainable_variables, saved, strict=True):
         variable.assign(value)
-    return sorted(ranked, key=lambda item: -item.accuracy)
+    return sorted(ranked, key=lambda item: item.cross_entropy)

@@ -1,6 +1,7 @@
 """The search space as data: one site table, one lowering."""
 
 from micronas_tf.space.build import build_space
+from micronas_tf.space.chain import Stage, chain_of, constant_sites
 from micronas_tf.space.choices import (
     canonical,
     check,
@@ -22,10 +23,13 @@ __all__ = [
     "SearchSpace",
     "Site",
     "SpaceConfig",
+    "Stage",
     "Width",
     "build_space",
     "canonical",
+    "chain_of",
     "check",
+    "constant_sites",
     "halvings",
     "is_valid",
     "largest",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 from math import prod
 
 import numpy as np
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.errors import SpaceError
+from micronas_tf.space.chain import chain_of
 from micronas_tf.space.table import Literal, SearchSpace
 
 
@@ -71,13 +71,7 @@ def valid_size(space: SearchSpace) -> int:
 
     Liveness and validity are decided inside a cell, so the count is the product over the cells.
     """
-    base = largest(space)
-    count = 1
-    for cell in space.cells:
-        combinations = product(*(space.group(name).choices for name in cell))
-        candidates = (Architecture({**base, **dict(zip(cell, values, strict=True))}) for values in combinations)
-        count *= sum(is_valid(space, a) and canonical(space, a) == a for a in candidates)
-    return count
+    return prod(len(stage.choices) for stage in chain_of(space))
 
 
 def largest(space: SearchSpace) -> Architecture:

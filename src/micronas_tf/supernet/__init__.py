@@ -4,7 +4,7 @@ from micronas_tf.supernet.cells import SensorFusionCell, TimeReduceCell
 from micronas_tf.supernet.expected import ExpectedCosts, GateIndex
 from micronas_tf.supernet.gates import GumbelGates
 from micronas_tf.supernet.layers import DynamicConv2D
-from micronas_tf.supernet.model import Limit, SuperNet
+from micronas_tf.supernet.model import Limit, Relaxation, SuperNet
 from micronas_tf.supernet.transfer import copy_weights
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "GateIndex",
     "GumbelGates",
     "Limit",
+    "Relaxation",
     "SensorFusionCell",
     "SuperNet",
     "TimeReduceCell",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 import tensorflow as tf
@@ -20,6 +20,10 @@ OPERATOR_STDDEV = 1e-3
 """Initial logits of switches and kernels are 1e-3·N(0, 1), those of widths 0 (the authors' settings)."""
 
 Batch = tuple[tf.Tensor, tf.Tensor]
+
+Relaxation: TypeAlias = Literal["sample", "gumbel", "softmax"]
+"""Gates of a step. `sample`: the α step a Gumbel-softmax draw, the w step a hard one, computed alone. `gumbel`: both
+a Gumbel-softmax draw. `softmax`: both the probabilities, as in DARTS (Liu et al., arXiv 1806.09055)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ class _Settings:
     limits: Mapping[str, Limit]
     temperature_decay: float
     temperature_floor: float
+    relaxation: Relaxation
+    entropy_weight: keras.Variable
+    slack: Mapping[str, keras.Variable]
     trackers: Mapping[str, keras.metrics.Metric]
 
 
@@ -167,6 +174,7 @@ class SuperNet(keras.Model):
         limits: Mapping[str, Limit] | None = None,
         temperature_decay: float = 0.995,
         temperature_floor: float = 0.1,
+        relaxation: Relaxation = "sample",
         **kwargs: Any,
     ) -> None:
         """Configure training.
@@ -178,6 +186,7 @@ class SuperNet(keras.Model):
             limits: by figure; a figure without limit has no loss.
             temperature_decay: factor per batch.
             temperature_floor: least temperature, > 0.
+            relaxation: what stands for an architecture in a step.
             **kwargs: further arguments of `keras.Model.compile`.
         """
         limits = dict(limits or {})
@@ -188,6 +197,8 @@ class SuperNet(keras.Model):
                 "temperature_floor and temperature_decay must be in (0, 1]. "
                 f"Received: {temperature_floor}, {temperature_decay}."
             )
+        if relaxation not in get_args(Relaxation):
+            raise SpaceError(f"A relaxation is one of {get_args(Relaxation)}. Received: {relaxation!r}.")
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         alpha_optimizer = keras.optimizers.get(alpha_optimizer or keras.optimizers.SGD(0.36))
         alpha_optimizer.build([self.logits])
@@ -195,7 +206,17 @@ class SuperNet(keras.Model):
         figures = (*costs.names, "memory_bytes") if costs else ()
         names = ("loss", "accuracy", "alpha_loss", "alpha_accuracy", "temperature", "entropy", *figures)
         trackers = {name: keras.metrics.Mean(name=name) for name in names}
-        self.search = _Settings(alpha_optimizer, costs, limits, temperature_decay, temperature_floor, trackers)
+        self.search = _Settings(
+            alpha_optimizer,
+            costs,
+            limits,
+            temperature_decay,
+            temperature_floor,
+            relaxation,
+            keras.Variable(0.0, trainable=False, name="entropy_weight"),
+            {name: keras.Variable(1.0, trainable=False, name=f"slack_{name}") for name in limits},
+            trackers,
+        )
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -208,9 +229,9 @@ class SuperNet(keras.Model):
         return self.search.costs(self.with_a_branch(self.gates.probabilities()))
 
     def penalty(self, costs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Σ γ·log(cost/limit) over the figures that exceed their limit (King et al., section 6)."""
+        """Σ γ·log(cost/limit) over the figures that exceed their limit (King et al., section 6), times its slack."""
         terms = [
-            limit.weight * tf.nn.relu(tf.math.log(costs[name] / limit.value))
+            limit.weight * tf.nn.relu(tf.math.log(costs[name] / (limit.value * self.search.slack[name])))
             for name, limit in self.search.limits.items()
         ]
         return tf.add_n(terms) if terms else tf.zeros(())
@@ -234,19 +255,26 @@ class SuperNet(keras.Model):
         inputs, labels = batch
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.logits.value)
-            outputs = self(inputs, gates=self.gates.sample(self.temperature), training=True)
-            loss = _cross_entropy(labels, outputs) + self.penalty(self.expected_costs())
+            outputs = self(inputs, gates=self._mixture(), training=True)
+            undecided = self.search.entropy_weight * tf.reduce_sum(self.gates.entropy())
+            loss = _cross_entropy(labels, outputs) + self.penalty(self.expected_costs()) + undecided
         self.search.alpha_optimizer.apply(tape.gradient(loss, [self.logits.value]), [self.logits])
         self._track_batch("alpha_", labels, outputs)
         return loss
 
+    def _mixture(self) -> tf.Tensor:
+        """Soft gates of one step."""
+        softmax = self.search.relaxation == "softmax"
+        return self.gates.probabilities() if softmax else self.gates.sample(self.temperature)
+
     def _weight_step(self, batch: Batch) -> None:
         inputs, labels = batch
-        gates = tf.stop_gradient(self.gates.sample(self.temperature, hard=True))
+        hard = self.search.relaxation == "sample"
+        gates = tf.stop_gradient(self.gates.sample(self.temperature, hard=True) if hard else self._mixture())
         variables = self.weights_to_train
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in variables])
-            outputs = self.sampled(inputs, gates, training=True)
+            outputs = self.sampled(inputs, gates, training=True) if hard else self(inputs, gates, training=True)
             loss = _cross_entropy(labels, outputs)
         self.optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         self._track_batch("", labels, outputs)

@@ -31,9 +31,12 @@ def training_batches(
     rotate = RandomRotation(windows.triads, rotation_degrees)
     mean, std = tf.constant(standardisation.mean, tf.float32), tf.constant(standardisation.std, tf.float32)
 
+    limit = standardisation.limit
+
     def prepare(batch: tuple[tf.Tensor, tf.Tensor], draw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x, y = batch
-        return ((rotate(x, tf.stack([draw, draw])) - mean) / std)[..., None], y
+        standard = tf.clip_by_value((rotate(x, tf.stack([draw, draw])) - mean) / std, -limit, limit)
+        return standard[..., None], y
 
     samples = tf.data.Dataset.from_tensor_slices((windows.x, windows.y.astype(np.int32)))
     samples = samples.shuffle(len(windows.y), seed=seed, reshuffle_each_iteration=True).repeat()

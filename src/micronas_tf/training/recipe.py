@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -52,6 +52,10 @@ class TrainingRecipe:
                 "A recipe's warmup and dropout are shares below 1, and its rotation is not negative. "
                 f"Received: {self.warmup}, {self.dropout}, {self.rotation_degrees}."
             )
+
+    def shortened(self, share: float) -> TrainingRecipe:
+        """The same schedule in a share of the steps."""
+        return replace(self, epochs=max(1, round(share * self.epochs)), least_steps=round(share * self.least_steps))
 
     def batch_size_for(self, samples: int) -> int:
         return max(1, min(self.batch_size, samples // 4))

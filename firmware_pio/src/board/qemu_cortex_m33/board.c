@@ -37,3 +37,9 @@ void mn_board_write(const char *bytes, size_t count) {
 }
 
 void mn_board_feed_watchdog(void) {}
+
+/* The machine has a PSRAM that the L552 has not. */
+const int8_t *mn_board_preloaded(size_t *bytes) {
+    *bytes = 16 * 1024 * 1024;
+    return (const int8_t *)0x80000000U;
+}

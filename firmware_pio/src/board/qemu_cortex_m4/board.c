@@ -14,3 +14,9 @@ void mn_board_start(void) {
 const mn_board *mn_board_info(void) { return &board; }
 
 void mn_board_feed_watchdog(void) {}
+
+/* The machine's flash is twice as large as the F446's. */
+const int8_t *mn_board_preloaded(size_t *bytes) {
+    *bytes = 512 * 1024;
+    return (const int8_t *)0x08080000U;
+}

@@ -21,15 +21,7 @@ static void pack(const mn_conv2d_source *source, int32_t weight_count, void *wei
     _Static_assert(sizeof(mn_cmsis_channels) <= sizeof(mn_channel), "pointers are 32 bits wide on the boards");
     mn_cmsis_channels *const record = (mn_cmsis_channels *)&channels[filters];
     *record = (mn_cmsis_channels){arrays, arrays + filters, arrays + 2 * filters};
-    *op = (mn_conv2d){
-        .window = source->window,
-        .input_zero_point = source->input_zero_point,
-        .output_zero_point = source->output_zero_point,
-        .activation_min = source->activation_min,
-        .activation_max = source->activation_max,
-        .layout = MN_PLAIN,
-        .weights = weights,
-        .channels = (const mn_channel *)record};
+    *op = mn_plain_conv2d(source, weights, (const mn_channel *)record);
 }
 
 static int32_t filter_weights(const mn_window *window) {

@@ -80,23 +80,11 @@ static void pack_single(const int8_t *w, int32_t filters, int32_t taps, uint32_t
     }
 }
 
-static mn_conv2d described(const mn_conv2d_source *source, const void *weights, const mn_channel *channels) {
-    return (mn_conv2d){
-        .window = source->window,
-        .input_zero_point = source->input_zero_point,
-        .output_zero_point = source->output_zero_point,
-        .activation_min = source->activation_min,
-        .activation_max = source->activation_max,
-        .layout = MN_PLAIN,
-        .weights = weights,
-        .channels = channels};
-}
-
 void mn_pack_conv2d(const mn_conv2d_source *source, void *weights, mn_channel *channels, mn_conv2d *op) {
     const int32_t filters = source->window.output.filters;
     const int32_t count = taps_of(&source->window) * source->window.input.filters;
     const uint8_t layout = mn_conv2d_layout(&source->window);
-    *op = described(source, weights, channels);
+    *op = mn_plain_conv2d(source, weights, channels);
     if (layout == MN_PLAIN || !prepare_channels(source, count, channels)) {
         exact_channels(source, channels);
         memcpy(weights, source->weights, (size_t)(count * filters));
@@ -114,7 +102,7 @@ void mn_pack_conv2d(const mn_conv2d_source *source, void *weights, mn_channel *c
 }
 
 void mn_pack_depthwise_conv2d(const mn_conv2d_source *source, void *weights, mn_channel *channels, mn_conv2d *op) {
-    *op = described(source, weights, channels);
+    *op = mn_plain_conv2d(source, weights, channels);
     exact_channels(source, channels);
     memcpy(weights, source->weights, (size_t)(taps_of(&source->window) * source->window.input.filters));
 }

@@ -1,8 +1,20 @@
-/* Prepared sums and means. */
+/* What is prepared alike for every backend: the record of a convolution, sums, means. */
 #include "fixed_point.h"
 #include "micronas/pack.h"
 
 enum { FRACTION = 22, GAIN_TRIES = 3 };
+
+mn_conv2d mn_plain_conv2d(const mn_conv2d_source *source, const void *weights, const mn_channel *channels) {
+    return (mn_conv2d){
+        .window = source->window,
+        .input_zero_point = source->input_zero_point,
+        .output_zero_point = source->output_zero_point,
+        .activation_min = source->activation_min,
+        .activation_max = source->activation_max,
+        .layout = MN_PLAIN,
+        .weights = weights,
+        .channels = channels};
+}
 
 /* round(m1 * m2 * 2^exponent), or INT32_MAX when that is no int32 above zero; m1, m2 >= 0. */
 static int32_t scaled_product(int32_t m1, int32_t m2, int32_t exponent) {

@@ -1,4 +1,6 @@
-"""The site table as a mixed-integer program: choices are binary, costs are linear in products of choices.
+"""An oracle of the projection: the site table as a mixed-integer program, solved by HiGHS.
+
+Choices are binary, costs are linear in products of choices.
 
 Variables: x[g, k] = 1 if group g takes choice k; live[g] = 0 if group g does not matter; q[g, k] = x · live,
 which carries the objective; y[s] = 1 if row s exists; z[s, i, j] = 1 if row s exists with width choices i, j.
@@ -7,7 +9,7 @@ Rows of one layer with the same widths and figures (they differ only in *why* th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,9 +24,6 @@ from micronas_tf.space import Literal, SearchSpace, live_groups
 
 Terms = dict[int, float]
 """A linear expression: variable → coefficient."""
-
-_LEAST_LOG_ODDS = -60.0
-"""Of a choice that the supernet rules out; smaller ones would only spoil the program's scaling."""
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -185,14 +184,6 @@ class Program:
             return {}
         return {self.x[width] + k: float(size) for k, size in enumerate(sizes)}
 
-    def bound_memory(self) -> Terms:
-        """A new variable that no working set exceeds: the objective for the least memory."""
-        scale = max(float(table.max()) for table in self.figures.working_set) * 4.0
-        peak = self._new(1)
-        for terms, slack in self.working_sets():
-            self.rows.add(_add(_scaled(terms, scale), {peak: -1.0}), -np.inf, slack / scale)
-        return {peak: 1.0}
-
     def cut(self, architecture: Architecture) -> None:
         """Exclude this network: everything that agrees with it in its live groups."""
         live = live_groups(self.space, architecture)
@@ -222,25 +213,6 @@ class Program:
             taken = solution[self.x[group.name] : self.x[group.name] + len(group)]
             choices[group.name] = group.choices[int(np.argmax(taken))]
         return Architecture(choices)
-
-
-def log_odds(probabilities: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    """log p(choice)/p(most probable choice) of every group.
-
-    Maximising its sum over the live groups is maximising Σ log p over all groups with each dead group at its most
-    probable choice. Plain Σ log p over the live groups would favour networks with few of them, however poor.
-    """
-    scores = {}
-    for name, values in probabilities.items():
-        logs = np.log(np.maximum(np.asarray(values, float), 1e-300))
-        scores[name] = np.maximum(logs - logs.max(), _LEAST_LOG_ODDS).tolist()
-    return scores
-
-
-def score(space: SearchSpace, log_odds: Mapping[str, Sequence[float]], architecture: Architecture) -> float:
-    """Σ log-odds of the choices of the live groups."""
-    live = live_groups(space, architecture)
-    return sum(log_odds[name][space.group(name).choices.index(architecture[name])] for name in live)
 
 
 def _scaled(terms: Terms, scale: float) -> Terms:

@@ -1,0 +1,92 @@
+"""Random search: draws within the budget, the best by accuracy, and no training twice."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+from micronas_tf.boards import Budget
+from micronas_tf.datasets import Standardisation
+from micronas_tf.errors import BudgetError
+from micronas_tf.models import build_model
+from micronas_tf.search import Ranked, draw, random_search
+from micronas_tf.training import TrainingRecipe, network_input, train
+
+from .toys import SPACES, projector, waves
+
+SPACE = SPACES["one cell"]
+TRAIN, ALPHA = waves(36, 0), waves(24, 1)
+SCALE = Standardisation.fit(TRAIN)
+RECIPE = TrainingRecipe(epochs=1, least_steps=0, batch_size=12)
+
+
+def least_ms() -> float:
+    return projector(SPACE, Budget()).least().latency_ms
+
+
+def test_where_no_draw_fits_random_probabilities_are_projected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A budget that one architecture alone fits: it is found, and the draws end."""
+    monkeypatch.setattr("micronas_tf.search.trials._DRAWS", 1)
+    monkeypatch.setattr("micronas_tf.search.trials._MOST_REPEATS", 3)
+    limit = least_ms() * 1.0001
+    found = list(draw(projector(SPACE, Budget(latency_ms=limit)), 0))
+    assert len(found) >= 1
+    assert all(one.costs.latency.latency_ms <= limit for one in found)
+
+
+def test_draws_are_distinct_and_within_budget() -> None:
+    limit = least_ms() * 3.0
+    chosen = projector(SPACE, Budget(latency_ms=limit))
+    found = list(islice(draw(chosen, 0), 3))
+    assert all(one.costs.latency.latency_ms <= limit for one in found)
+    assert len({one.architecture for one in found}) == 3
+    assert [one.architecture for one in islice(draw(chosen, 0), 3)] == [one.architecture for one in found]
+    assert [one.architecture for one in islice(draw(chosen, 1), 3)] != [one.architecture for one in found]
+
+
+def test_an_impossible_budget_is_refused() -> None:
+    with pytest.raises(BudgetError, match="least achievable"):
+        next(draw(projector(SPACE, Budget(latency_ms=least_ms() / 2)), 0))
+
+
+def search(directory: Path | None = None, **options: Any) -> list[Ranked]:
+    chosen = projector(SPACE, Budget(latency_ms=least_ms() * 3))
+    return random_search(chosen, TRAIN, ALPHA, SCALE, RECIPE, 2, seed=0, directory=directory, **options)
+
+
+def test_the_best_comes_first_and_a_rerun_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[int] = []
+    found = search(tmp_path, progress=lambda stage, done, total, figures: heard.append(done))
+    assert heard == [0, 1, 2]
+    accuracies = [one.accuracy for one in found]
+    assert accuracies == sorted(accuracies, reverse=True)
+    for one in found:
+        # One of 24 windows: CPU kernels may sum in another order.
+        assert one.accuracy == pytest.approx(trained_alone(one), abs=1.5 / len(ALPHA))
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("trained twice")
+
+    monkeypatch.setattr("micronas_tf.search.trials.train", refuse)
+    again = search(tmp_path)
+    assert [(one.candidate.architecture, one.accuracy) for one in again] == [
+        (one.candidate.architecture, one.accuracy) for one in found
+    ]
+
+
+def trained_alone(ranked: Ranked) -> float:
+    """The same recipe, and Keras's own evaluation."""
+    keras.utils.set_random_seed(0)
+    model = build_model(ranked.candidate.network)
+    train(model, TRAIN, SCALE, RECIPE, seed=0)
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return float(model.evaluate(network_input(ALPHA, SCALE), ALPHA.y, verbose=0)[1])
+
+
+def test_it_stops_when_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("micronas_tf.search.trials.train", lambda *arguments, **options: {})
+    assert len(search(stop=lambda: True)) == 1
