@@ -23,8 +23,9 @@ from .toys import config, figures_of, waves
 
 SPACE = build_space(16, 3, 3, config())
 TRAIN, ALPHA = waves(36, 0), waves(24, 1)
-FIGURES = figures_of(SPACE, Budget(latency_ms=2.0))
-RECIPE = SearchRecipe(epochs=10, least_steps=0, batch_size=12, warmup=0.2)  # 3 steps an epoch, 30 in all
+FIGURES = figures_of(SPACE, Budget(latency_ms=0.2))
+# 3 steps an epoch, 30 in all; the limit tightens from epoch 2 to epoch 6. It ends with its steps, however decided.
+RECIPE = SearchRecipe(epochs=10, least_steps=0, batch_size=12, warmup=0.2, decided=0.0)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
 
@@ -37,18 +38,22 @@ def eager() -> Iterator[None]:
 
 
 class Machine(keras.callbacks.Callback):
-    """Each step takes a second; notes temperature and whether the logits learn."""
+    """Each step takes a second; notes what the schedule has set."""
 
     def __init__(self) -> None:
         super().__init__()
         self.time = 0.0
         self.temperatures: list[float] = []
         self.enabled: list[bool] = []
+        self.slack: list[float] = []
+        self.entropy_weights: list[float] = []
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self.time += 1.0
         self.temperatures.append(float(self.model.temperature.numpy()))
         self.enabled.append(bool(self.model.alpha_enabled.numpy()))
+        self.slack.append(float(self.model.search.slack["latency_ms"].numpy()))
+        self.entropy_weights.append(float(self.model.search.entropy_weight.numpy()))
 
 
 def searched(
@@ -77,6 +82,13 @@ def test_a_shortened_search_cools_down_and_repeats_nothing(tmp_path: Path) -> No
     # Warm-up ends where the schedule has gone a fifth of its way.
     assert machine.enabled == sorted(machine.enabled)
     assert machine.enabled[6:] == [True] * (pace.done - 6)
+    # The limit has its value where six tenths of the way are gone, and from there on the entropy weighs.
+    assert machine.slack[0] > 1.0 == machine.slack[-1]
+    assert machine.slack == sorted(machine.slack, reverse=True)
+    assert [slack == 1.0 for slack in machine.slack] == [weight > 0 for weight in machine.entropy_weights]
+    assert machine.slack.index(1.0) == pytest.approx(0.6 * pace.done, abs=2)
+    assert machine.entropy_weights == sorted(machine.entropy_weights)
+    assert machine.entropy_weights[-1] == pytest.approx(RECIPE.entropy_weight)
     epochs = -(-pace.done // 3)
     assert pd.read_csv(tmp_path / "history.csv")["epoch"].tolist() == list(range(1, epochs + 1))
     # It is finished: what resumes it trains nothing, and gets the same supernet.
@@ -85,3 +97,16 @@ def test_a_shortened_search_cools_down_and_repeats_nothing(tmp_path: Path) -> No
     np.testing.assert_array_equal(again.logits.numpy(), supernet.logits.numpy())
     loaded = load_supernet(FIGURES, RECIPE, tmp_path, seed=0)
     assert loaded.probabilities() == supernet.probabilities()
+
+
+def test_enough_time_changes_nothing(tmp_path: Path) -> None:
+    """But rounding: the temperature is a power of the position here, a product of factors there."""
+    whole, slow, _ = searched(None, None)
+    paced, fast, pace = searched(None, 1000.0)
+    assert pace is not None
+    assert pace.done == 30
+    assert fast.temperatures == pytest.approx(slow.temperatures, rel=1e-4)
+    assert fast.enabled == slow.enabled
+    # The schedule moves from step to step here, from epoch to epoch there.
+    assert fast.slack[::3] == pytest.approx(slow.slack[::3])
+    assert fast.entropy_weights[::3] == pytest.approx(slow.entropy_weights[::3])
