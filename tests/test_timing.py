@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from micronas_tf.errors import RunError
-from micronas_tf.timing import Changes, Pace, Stopwatch, parse_duration, position_at, steps_at
+from micronas_tf.timing import Changes, Pace, Rounds, Stopwatch, parse_duration, position_at, steps_at
 
 
 class Clock:
@@ -171,3 +171,46 @@ def test_a_stage_that_can_refuse_does_so_before_it_chooses() -> None:
     assert kept == []
     # With room for the least steps it is not asked.
     assert walk(MACHINES["steady"], 27.0, least=50, refuse=refuse)[0].done >= 50
+
+
+def rounds_of(clock: Clock, changes: Changes, limit_s: float, expected_s: float = 8.0) -> Rounds:
+    end = clock.time + limit_s
+    return Rounds(8, expected_s, lambda round_s: end - clock.time, changes=changes, now=clock)
+
+
+def play(rounds: Rounds, clock: Clock, known: int = 0) -> int:
+    """Rounds done; each takes ten seconds, the first `known` ones none."""
+    if not rounds.begin():
+        return 0
+    ended = False
+    while not ended:
+        clock.time += 0.0 if rounds.done < known else 10.0
+        ended = rounds.step()
+    return rounds.done
+
+
+def test_rounds_with_ample_time_are_all_done() -> None:
+    clock = Clock()
+    rounds = rounds_of(clock, (), 1000.0)
+    assert (play(rounds, clock), rounds.changes) == (8, ((0, 8),))
+
+
+def test_rounds_end_before_one_that_would_be_late() -> None:
+    """35 s hold three rounds of ten; whoever resumes them has the three, and begins no fourth."""
+    clock = Clock()
+    rounds = rounds_of(clock, (), 35.0)
+    assert (play(rounds, clock), rounds.changes) == (3, ((0, 8), (3, 3)))
+    assert play(rounds_of(clock, rounds.changes, 1000.0), clock, known=3) == 3
+
+
+def test_no_round_is_begun_without_time_for_one() -> None:
+    clock = Clock()
+    rounds = rounds_of(clock, (), 7.0)
+    assert (play(rounds, clock), rounds.changes, clock.time) == (0, ((0, 0),), 1000.0)
+    assert play(rounds_of(clock, rounds.changes, 1000.0), clock) == 0
+
+
+def test_rounds_that_are_known_are_not_thrown_away() -> None:
+    """Killed in the third round, and late by now: the two that are there count, and the third is the last."""
+    clock = Clock()
+    assert play(rounds_of(clock, ((0, 8),), 5.0), clock, known=2) == 3

@@ -101,8 +101,8 @@ def test_a_shortened_search_cools_down_and_repeats_nothing(tmp_path: Path) -> No
 
 def test_enough_time_changes_nothing(tmp_path: Path) -> None:
     """But rounding: the temperature is a power of the position here, a product of factors there."""
-    whole, slow, _ = searched(None, None)
-    paced, fast, pace = searched(None, 1000.0)
+    _, slow, _ = searched(None, None)
+    _, fast, pace = searched(None, 1000.0)
     assert pace is not None
     assert pace.done == 30
     assert fast.temperatures == pytest.approx(slow.temperatures, rel=1e-4)
