@@ -48,7 +48,7 @@ def quantised(network: Network, seed: int = 0) -> bytes:
     samples = np.random.default_rng(seed).normal(size=(16, *network.input_shape)).astype(np.float32)
     model = build_model(network)
     *others, kernel, bias = model.get_weights()
-    model.set_weights([*others, 50.0 * kernel, bias])
+    model.set_weights([*others, 10.0 * kernel, bias])
     return quantise_ptq(network, model, samples)
 
 
