@@ -169,7 +169,7 @@ def test_the_details_are_of_this_network_and_these_data(finished: tuple[Path, An
 
 
 def test_the_report_is_of_this_run(finished: tuple[Path, Any]) -> None:
-    text = (finished[0] / "report.html").read_text(encoding="utf-8")
+    text = (finished[0] / "report.html").read_text(encoding="utf-8").replace("\u00a0", " ").replace("\u202f", " ")
     assert f"{read(finished[0] / 'metrics.json')['latency_ms']['value']:.2f} ms" in text
     assert load_dataset(None).sha256 in text
 

@@ -21,14 +21,14 @@ BATCH_NORM_MOMENTUM: Final = 0.9
 """Keras' default of 0.99 lags behind on small data sets: few steps an epoch."""
 
 BATCH_NORM_EPSILON: Final = 2e-5
-"""Keras' default of 1e-3 is not small beside the variance that the initial kernels give; TensorFlow's fused kernels take
+"""Keras' default of 1e-3 is not small beside the variance that the initial kernels give; TensorFlow's kernels take
 no less than 1.001e-5."""
 
 KERNEL_INITIALIZER: Final = {
     "class_name": "VarianceScaling",
     "config": {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"},
 }
-"""U(-1/√fan_in, 1/√fan_in), as PyTorch initialises convolutions: smaller than Keras' own, and steps of Adam weigh more.
+"""U(-1/√fan_in, 1/√fan_in), as PyTorch initialises convolutions: less than Keras' own, so that steps of Adam weigh more.
 A configuration, because each Keras has initialisers of its own."""
 
 _FLAT: Final = frozenset({"fully_connected", "softmax", "add"})
