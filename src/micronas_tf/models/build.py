@@ -28,7 +28,7 @@ KERNEL_INITIALIZER: Final = {
     "class_name": "VarianceScaling",
     "config": {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"},
 }
-"""U(-1/√fan_in, 1/√fan_in), as PyTorch initialises convolutions: less than Keras' own, so that steps of Adam weigh more.
+"""U(-1/√fan_in, 1/√fan_in), as PyTorch initialises convolutions: less than Keras' own, so Adam's steps weigh more.
 A configuration, because each Keras has initialisers of its own."""
 
 _FLAT: Final = frozenset({"fully_connected", "softmax", "add"})
