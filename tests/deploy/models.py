@@ -43,7 +43,7 @@ def foreign_network() -> Network:
     return Network((12, 4, 1), nodes)
 
 
-def offset_noise(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> Floats:
+def offset_noise(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
     """Noise about another mean in every window and channel: the mean over time does not make all windows alike."""
     time, sensors = shape
     return rng.normal(0, 0.5, (count, time, sensors)) + rng.normal(0, 0.9, (count, 1, sensors))
