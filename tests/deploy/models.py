@@ -43,12 +43,22 @@ def foreign_network() -> Network:
     return Network((12, 4, 1), nodes)
 
 
+def offset_noise(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Noise about another mean in every window and channel: the mean over time does not make all windows alike."""
+    time, sensors = shape
+    return rng.normal(0, 0.5, (count, time, sensors)) + rng.normal(0, 0.9, (count, 1, sensors))
+
+
 def quantised(network: Network, seed: int = 0) -> bytes:
-    """Untrained weights, really quantised. The last layer's are large, so that scores differ from window to window."""
-    samples = np.random.default_rng(seed).normal(size=(16, *network.input_shape)).astype(np.float32)
+    """Untrained weights, really quantised, scaled so that scores differ from window to window."""
+    samples = offset_noise(np.random.default_rng(seed), 64, network.input_shape[:2])[..., None].astype(np.float32)
     model = build_model(network)
+    # He et al.'s variance, 2/fan-in, keeps a signal's size from layer to layer; the initial one is 1/(3 fan-in).
+    model.set_weights([weight * (6**0.5 if weight.ndim == 4 else 1.0) for weight in model.get_weights()])
     *others, kernel, bias = model.get_weights()
-    model.set_weights([*others, 50.0 * kernel, bias])
+    logits = np.log(model.predict(samples, verbose=0))
+    scale = 2.0 / (logits - logits.mean(-1, keepdims=True)).std(0).max()
+    model.set_weights([*others, scale * kernel, scale * (bias - logits.mean(0))])
     return quantise_ptq(network, model, samples)
 
 
@@ -70,7 +80,7 @@ def model_of(network: Network, flatbuffer: bytes | None = None) -> Model:
 def raw_windows(model: Model, network: Network, count: int, seed: int = 1) -> Floats:
     """Like the data that the standardisation was fitted on, with a few samples far outside."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(count, *network.input_shape[:2]))
+    x = offset_noise(rng, count, network.input_shape[:2])
     x[rng.random(x.shape) < 0.01] *= 100
     scale = model.standardisation
     return (x * scale.std + scale.mean).astype(np.float32)

@@ -64,7 +64,7 @@ def numpy_forward(network: Network, model: Any, x: FloatArray) -> FloatArray:
                 if op.activation == "relu":
                     bn = model.get_layer(f"{layer_name(node.name)}_bn")
                     gamma, beta, mean, variance = (np.asarray(w, np.float64) for w in bn.get_weights())
-                    output = np.maximum((output - mean) / np.sqrt(variance + 1e-3) * gamma + beta, 0.0)
+                    output = np.maximum((output - mean) / np.sqrt(variance + 2e-5) * gamma + beta, 0.0)
                 else:
                     output = output + weights[1]
             case "depthwise_conv2d":

@@ -296,7 +296,10 @@ def test_impossible_recipes_are_refused(fields: dict[str, Any]) -> None:
         ({"tightening": 1.5}, "tightening is a share"),
         ({"entropy_weight": -1.0}, "entropy weight not negative"),
         ({"decided": 1.0}, "`decided` below 1"),
-        ({"rungs": 0}, "one candidate, rung or trial"),
+        ({"rungs": 0}, "one candidate and one rung"),
+        ({"trials": -1}, "trials are not negative"),
+        ({"trial_share": 0.0}, "above 0 and at most 1"),
+        ({"explore": 1.5}, "above 0 and at most 1"),
     ],
 )
 def test_impossible_schedules_are_refused(fields: dict[str, Any], words: str) -> None:

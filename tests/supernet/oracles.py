@@ -11,7 +11,7 @@ from micronas_tf.space import SearchSpace, SpaceConfig, build_space
 
 FloatArray = NDArray[np.float64]
 
-EPSILON = 1e-3
+EPSILON = 2e-5
 """Keras's default of BatchNormalization."""
 
 SMALL = SpaceConfig(time_filters_max=8, fusion_filters_max=16, time_kernels=(3, 5), fusion_kernels=(3, 5))

@@ -24,6 +24,8 @@ from micronas_tf.training import TrainingRecipe, network_input, train
 
 _MOST_REPEATS = 30
 
+_BATCH = 256
+
 _LEAST_PROBABILITY = 1e-7
 """float32 knows no less beside 1."""
 
@@ -150,7 +152,9 @@ def train_and_rank(
 
 def _scores(model: keras.Model, x: NDArray[np.float32], y: NDArray[np.int64]) -> tuple[float, float]:
     """Accuracy, and mean cross-entropy in nats."""
-    probabilities = model.predict(x, batch_size=256, verbose=0)
+    # Not `predict`: TensorFlow warns of every model that it traces anew.
+    parts = (x[start : start + _BATCH] for start in range(0, len(x), _BATCH))
+    probabilities = np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
     of_truth = probabilities[np.arange(len(y)), y].clip(_LEAST_PROBABILITY)
     return float((probabilities.argmax(-1) == y).mean()), -float(np.log(of_truth).mean())
 

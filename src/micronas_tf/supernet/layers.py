@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from micronas_tf.errors import SpaceError
 
-EPSILON = 1e-3
-"""BatchNorm's epsilon: Keras's default, so that weights can be copied to a plain BatchNormalization."""
+EPSILON = 2e-5
+"""BatchNorm's epsilon: that of a plain model (`models.build`), so that weights can be copied to it."""
 
 MOMENTUM = 0.9
 
