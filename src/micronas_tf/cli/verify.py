@@ -12,6 +12,7 @@ import click
 from micronas_tf.boards import Budget
 from micronas_tf.cli.options import json_option
 from micronas_tf.quiet import captured_output
+from micronas_tf.run_directory import RunDirectory
 
 
 @click.command()
@@ -25,16 +26,20 @@ def verify(run: Path, board: str | None, port: str | None, windows: int | None, 
 
     RUN is the folder of a finished run, or an int8 .tflite file of known operators from anywhere. The bundle is built
     into the firmware and uploaded; without a board: --board qemu_cortex_m4, which is emulated (QEMU). Cycles of the
-    window and of each operator are measured beside the prediction; verify.json in the run's folder keeps them.
+    window and of each operator are measured beside the prediction; verify.json in the run's folder keeps them, and
+    the run's report shows them.
 
     \b
     Exit codes: 0 all as promised, 1 the first difference, 2 wrong input or a board that fails.
     """
     with captured_output():  # TensorFlow's libraries announce themselves, whatever the log level
         from micronas_tf import console, delivery  # noqa: PLC0415 - imports TensorFlow
+        from micronas_tf.report import write_report  # noqa: PLC0415 - imports Matplotlib
 
     with console.ConsoleProgress(Budget()) as progress:
         found = delivery.verify(run, board, port=port, windows=windows, progress=progress)
+    if RunDirectory(run).report.exists():
+        write_report(run)  # with what was measured
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
