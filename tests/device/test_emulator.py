@@ -144,7 +144,9 @@ def test_ctrl_c_at_the_command_leaves_a_table(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     window = ("--window", "128", "--sensors", "9", "--classes", "6")
     arguments = ("characterize", "--board", "qemu_cortex_m4", *window, "--repeats", "32", "--out", str(table))
-    command = [sys.executable, "-c", "from micronas_tf.cli import main; main()", *arguments]
+    # A shell's background jobs, and all that they start, ignore Ctrl-C; Python then leaves it ignored.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{listening}; from micronas_tf.cli import main; main()", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 180
     while not table.exists() and time.monotonic() < deadline:
