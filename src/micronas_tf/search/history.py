@@ -26,7 +26,7 @@ class HistoryCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """A resumed search keeps the rows up to its first epoch."""
         if self.path.exists():
-            records = pd.read_csv(self.path).to_dict("records")
+            records = pd.read_csv(self.path, float_precision="round_trip").to_dict("records")
             self.rows = [{str(name): float(value) for name, value in row.items()} for row in records]
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
