@@ -28,7 +28,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from micronas_tf.boards import DEFAULT_BOARD, Budget, load_board
 from micronas_tf.cost import default_source
 from micronas_tf.models import build_model
-from micronas_tf.pipeline import ALPHA_FRACTION
+from micronas_tf.plan import ALPHA_FRACTION
 from micronas_tf.search import SearchRecipe, expected_costs, tabulate_figures
 from micronas_tf.space import SearchSpace, build_space, largest, lower
 from micronas_tf.supernet import Limit, SuperNet

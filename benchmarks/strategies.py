@@ -4,14 +4,16 @@
     python benchmarks/strategies.py ranking natops.npz
 
 `compare` gives random search as many seconds as the differentiable search took to find its architecture; both then
-train and quantise theirs alike. Finished pairs append to the results; a rerun goes on where the last one stopped.
+train and quantise theirs alike. Finished pairs append to the results; a rerun goes on where the last one stopped. On a
+machine with other work, `--clock cpu` and one thread (TF_NUM_INTRAOP_THREADS=1, TF_NUM_INTEROP_THREADS=1) keep the
+pairs fair: seconds of the processor are then those of an idle machine.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,39 +22,46 @@ import click
 import numpy as np
 from scipy.stats import kendalltau, t
 
-from micronas_tf import pipeline
 from micronas_tf.boards import DEFAULT_BOARD, Budget
 from micronas_tf.datasets import Dataset, Standardisation, load_dataset, split
+from micronas_tf.pipeline import run
+from micronas_tf.plan import ALPHA_FRACTION, Plan, make_plan
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RunDirectory, write_json
 from micronas_tf.search import draw, random_search, rank, search, train_and_rank
+from micronas_tf.selection import find_architecture
+from micronas_tf.settings import Settings
+
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.monotonic, "cpu": time.process_time}
 
 
-def settings_of(latency_ms: float, memory_kb: float, seed: int) -> pipeline.Settings:
-    return pipeline.Settings(
+def settings_of(latency_ms: float, memory_kb: float, seed: int) -> Settings:
+    return Settings(
         board=DEFAULT_BOARD, budget=Budget(latency_ms=latency_ms, memory_bytes=int(memory_kb * 1024)), seed=seed
     )
 
 
-def accuracy_of(dataset: Dataset, settings: pipeline.Settings, directory: Path) -> float:
+def accuracy_of(dataset: Dataset, settings: Settings, directory: Path) -> float:
     """int8 accuracy on the test part of a run whose architecture is found already."""
-    result = pipeline.run(dataset, settings, directory, about={"source": "benchmark"})
+    result = run(dataset, settings, directory, about={"source": "benchmark"})
     return float(result.metrics["int8"]["accuracy"])
 
 
-def find_by_dnas(dataset: Dataset, settings: pipeline.Settings, directory: Path) -> float:
+def find_by_dnas(dataset: Dataset, settings: Settings, directory: Path, clock: Callable[[], float]) -> float:
     """Find an architecture; seconds that it took."""
     plan, files, standardisation = _prepare(dataset, settings, directory)
-    start = time.monotonic()
-    pipeline.find_architecture(plan, files, standardisation, silent)
-    return time.monotonic() - start
+    start = clock()
+    find_architecture(plan, files, standardisation, silent)
+    return clock() - start
 
 
-def find_at_random(dataset: Dataset, settings: pipeline.Settings, directory: Path, seconds: float) -> int:
+def find_at_random(
+    dataset: Dataset, settings: Settings, directory: Path, seconds: float, clock: Callable[[], float]
+) -> int:
     """Find an architecture within `seconds` and the training that they end in; how many were trained."""
     plan, files, standardisation = _prepare(dataset, settings, directory)
-    weights, alphas = split(dataset.train, pipeline.ALPHA_FRACTION, seed=settings.seed)
-    end = time.monotonic() + seconds
+    weights, alphas = split(dataset.train, ALPHA_FRACTION, seed=settings.seed)
+    end = clock() + seconds
     ranked = random_search(
         plan.projector,
         weights,
@@ -61,19 +70,17 @@ def find_at_random(dataset: Dataset, settings: pipeline.Settings, directory: Pat
         settings.training,
         10_000,
         seed=settings.seed,
-        stop=lambda: time.monotonic() > end,
+        stop=lambda: clock() > end,
     )
     write_json(files.network, ranked[0].candidate.network.to_json())
     write_json(files.architecture, ranked[0].candidate.architecture.to_json())
     return len(ranked)
 
 
-def _prepare(
-    dataset: Dataset, settings: pipeline.Settings, directory: Path
-) -> tuple[pipeline.Plan, RunDirectory, Standardisation]:
+def _prepare(dataset: Dataset, settings: Settings, directory: Path) -> tuple[Plan, RunDirectory, Standardisation]:
     files = RunDirectory(directory)
     files.search.mkdir(parents=True, exist_ok=True)
-    return pipeline.make_plan(dataset, settings), files, Standardisation.fit(dataset.train)
+    return make_plan(dataset, settings), files, Standardisation.fit(dataset.train)
 
 
 def read(results: Path) -> list[dict[str, Any]]:
@@ -101,6 +108,7 @@ def main() -> None:
 @click.option("--latency-ms", "limits", multiple=True, type=float, default=(50.0,), show_default=True)
 @click.option("--memory-kb", default=32.0, show_default=True)
 @click.option("--seeds", default=3, show_default=True)
+@click.option("--clock", default="wall", show_default=True, type=click.Choice(sorted(CLOCKS)))
 @click.option("--results", default="strategies.jsonl", show_default=True, type=click.Path(path_type=Path))
 @click.option("--runs", default="runs/strategies", show_default=True, type=click.Path(path_type=Path))
 def compare(data: Path, results: Path, runs: Path, **options: Any) -> None:
@@ -110,7 +118,7 @@ def compare(data: Path, results: Path, runs: Path, **options: Any) -> None:
             key = {"data": data.stem, "latency_ms": limit, "memory_kb": options["memory_kb"], "seed": seed}
             if any(key.items() <= row.items() for row in read(results)):
                 continue
-            row = {**key, **_pair(data, settings_of(limit, options["memory_kb"], seed), runs)}
+            row = {**key, **_pair(data, settings_of(limit, options["memory_kb"], seed), runs, CLOCKS[options["clock"]])}
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             click.echo(json.dumps(row))
@@ -118,11 +126,11 @@ def compare(data: Path, results: Path, runs: Path, **options: Any) -> None:
     click.echo(pooled([row["dnas"] - row["random"] for row in rows]))
 
 
-def _pair(data: Path, settings: pipeline.Settings, runs: Path) -> dict[str, Any]:
+def _pair(data: Path, settings: Settings, runs: Path, clock: Callable[[], float]) -> dict[str, Any]:
     dataset = load_dataset(str(data), seed=settings.seed)
     name = f"{data.stem}-{settings.budget.latency_ms:g}-{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    seconds = find_by_dnas(dataset, settings, runs / f"{name}-dnas")
-    trials = find_at_random(dataset, settings, runs / f"{name}-random", seconds)
+    seconds = find_by_dnas(dataset, settings, runs / f"{name}-dnas", clock)
+    trials = find_at_random(dataset, settings, runs / f"{name}-random", seconds, clock)
     scores = {way: accuracy_of(dataset, settings, runs / f"{name}-{way}") for way in ("dnas", "random")}
     return {**scores, "seconds": round(seconds, 1), "trials": trials}
 
@@ -139,8 +147,8 @@ def ranking(data: Path, latency_ms: float, memory_kb: float, count: int, seed: i
     Both on the windows of the α steps; the test part is not looked at.
     """
     dataset, settings = load_dataset(str(data), seed=seed), settings_of(latency_ms, memory_kb, seed)
-    plan, standardisation = pipeline.make_plan(dataset, settings), Standardisation.fit(dataset.train)
-    weights, alphas = split(dataset.train, pipeline.ALPHA_FRACTION, seed=seed)
+    plan, standardisation = make_plan(dataset, settings), Standardisation.fit(dataset.train)
+    weights, alphas = split(dataset.train, ALPHA_FRACTION, seed=seed)
     supernet = search(plan.figures, weights, alphas, standardisation, settings.search, seed=seed)
     candidates = list(islice(draw(plan.projector, seed), count))
     said = rank(supernet, candidates, weights, alphas, standardisation, seed=seed)

@@ -16,11 +16,11 @@ from micronas_tf.boards import Budget
 from micronas_tf.datasets import Dataset
 from micronas_tf.errors import BoardError, DataError, MicronasError, RunError
 from micronas_tf.front import Pareto
-from micronas_tf.pipeline import Settings
 from micronas_tf.progress import silent
 from micronas_tf.record import run_record
 from micronas_tf.run_directory import RunDirectory, write_json
 from micronas_tf.search import SearchRecipe
+from micronas_tf.settings import Settings
 from micronas_tf.space import SpaceConfig
 from micronas_tf.training import TrainingRecipe
 

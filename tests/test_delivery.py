@@ -22,8 +22,8 @@ from micronas_tf.deploy import Golden
 from micronas_tf.device import Bench
 from micronas_tf.errors import BoardError, DeviceError, ModelError, RunError
 from micronas_tf.ops import Network
-from micronas_tf.pipeline import Settings
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
+from micronas_tf.settings import Settings
 
 NETWORK = searched_network(16, 2, 3, seed=0)
 METRICS = {

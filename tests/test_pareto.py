@@ -16,10 +16,12 @@ from micronas_tf import pareto
 from micronas_tf.boards import Budget
 from micronas_tf.datasets import Dataset, Standardisation, Windows
 from micronas_tf.front import Axis, Pareto, knee, non_dominated
-from micronas_tf.pipeline import Plan, Result, Settings, make_plan
+from micronas_tf.pipeline import Result
+from micronas_tf.plan import Plan, make_plan
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.search import Candidate, Ranked
+from micronas_tf.settings import Settings
 from micronas_tf.space import SpaceConfig, largest, lower
 from micronas_tf.timing import Stopwatch
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from micronas_tf import pipeline
+from micronas_tf import pipeline, selection
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
 from micronas_tf.cost import flash_bytes
@@ -21,12 +21,15 @@ from micronas_tf.datasets import Dataset, Standardisation, Windows
 from micronas_tf.errors import BoardError, BudgetError, CostError, RunError
 from micronas_tf.estimation import mean_error
 from micronas_tf.front import Pareto
-from micronas_tf.pipeline import Settings, make_plan, run
+from micronas_tf.pipeline import run
+from micronas_tf.plan import make_plan
 from micronas_tf.promise import promise_broken
 from micronas_tf.quantize import Int8Report
 from micronas_tf.quantize.runtimes import Arena
 from micronas_tf.run_directory import RunDirectory, read_json
 from micronas_tf.search import Ranked, SearchRecipe
+from micronas_tf.selection import find_architecture
+from micronas_tf.settings import Settings
 from micronas_tf.space import SpaceConfig
 from micronas_tf.training import TrainingRecipe
 
@@ -80,7 +83,7 @@ def cheap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
     monkeypatch.setattr(pipeline, "quantise", quantise)
-    monkeypatch.setattr(pipeline, "rank", lambda supernet, found, *others, **options: [Ranked(found[0], 0.5, 1.0)])
+    monkeypatch.setattr(selection, "rank", lambda supernet, found, *others, **options: [Ranked(found[0], 0.5, 1.0)])
     monkeypatch.setattr(pipeline, "evaluate", evaluate)
     monkeypatch.setattr(pipeline, "export", lambda *arguments: arguments[-1])
     monkeypatch.setattr(pipeline, "details", lambda *arguments: {})
@@ -263,7 +266,7 @@ def test_architectures_are_read_back(tmp_path: Path) -> None:
     known = plan.projector.best(uniform)[0]
     files.architecture.write_text(json.dumps(known.architecture.to_json()))
     heard = Heard()
-    found = pipeline.find_architecture(plan, files, Standardisation.fit(DATA.train), heard)
+    found = find_architecture(plan, files, Standardisation.fit(DATA.train), heard)
     assert (found.architecture, found.network, found.costs) == (known.architecture, known.network, known.costs)
     assert isinstance(found.architecture, Architecture)
     assert heard.stages == []

@@ -19,9 +19,10 @@ import tensorflow as tf
 from micronas_tf.boards import Budget
 from micronas_tf.datasets import load_dataset
 from micronas_tf.errors import MicronasError
-from micronas_tf.pipeline import Settings, run
+from micronas_tf.pipeline import run
 from micronas_tf.run_directory import RunDirectory
 from micronas_tf.search import SearchRecipe
+from micronas_tf.settings import Settings
 from micronas_tf.space import SpaceConfig
 from micronas_tf.training import TrainingRecipe
 

@@ -19,10 +19,11 @@ from micronas_tf.errors import BoardError, DataError, MicronasError, RunError
 from micronas_tf.estimation import latency_notes
 from micronas_tf.front import Axis, Pareto
 from micronas_tf.pareto import explore
-from micronas_tf.pipeline import Quantisation, Result, Settings, run
+from micronas_tf.pipeline import Result, run
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RunDirectory, read_json
 from micronas_tf.search import SearchRecipe, Strategy
+from micronas_tf.settings import Quantisation, Settings
 from micronas_tf.space import SpaceConfig, build_space
 from micronas_tf.timing import parse_duration
 from micronas_tf.training import TrainingRecipe

@@ -16,7 +16,8 @@ from micronas_tf.boards import Budget
 from micronas_tf.datasets import split
 from micronas_tf.errors import BudgetError
 from micronas_tf.front import Axis, knee, ladder, non_dominated, spread
-from micronas_tf.pipeline import ALPHA_FRACTION, Plan, Result, run
+from micronas_tf.pipeline import Result, run
+from micronas_tf.plan import ALPHA_FRACTION, Plan
 from micronas_tf.progress import Progress
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.search import Candidate, Projector, load_supernet, rank

@@ -6,11 +6,10 @@ goes on where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import zip_longest
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,119 +17,26 @@ from numpy.typing import NDArray
 
 from micronas_tf import delivery
 from micronas_tf.architecture import Architecture
-from micronas_tf.boards import DEFAULT_BOARD, Board, Budget, load_board
-from micronas_tf.cost import LatencySource, NetworkCosts, Runtime, network_costs
-from micronas_tf.datasets import Dataset, Standardisation, split
+from micronas_tf.datasets import Dataset, Standardisation
 from micronas_tf.details import compare_float_and_ptq, run_details
-from micronas_tf.errors import RunError
-from micronas_tf.estimation import latency_source, mean_error
 from micronas_tf.files import clear_temporaries, write_atomically
-from micronas_tf.front import Pareto
 from micronas_tf.models import build_model, export_saved_model, load_model, save_model
 from micronas_tf.ops import Network
+from micronas_tf.plan import Plan, make_plan
 from micronas_tf.progress import Progress, silent
 from micronas_tf.promise import verification
-from micronas_tf.quantize import FINE_TUNING, QatRecipe, quantise_ptq, quantise_qat, train_qat, verify
+from micronas_tf.quantize import QatRecipe, quantise_ptq, quantise_qat, train_qat, verify
 from micronas_tf.record import RunRecord, run_record
 from micronas_tf.report import write_report
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
-from micronas_tf.search import (
-    STATISTICS_BATCHES,
-    Candidate,
-    Projector,
-    Ranked,
-    SearchRecipe,
-    SpaceFigures,
-    Strategy,
-    random_search,
-    rank,
-    search,
-    tabulate_figures,
-    train_and_rank,
-)
-from micronas_tf.space import SpaceConfig, build_space, lower
+from micronas_tf.search import Candidate
+from micronas_tf.selection import find_architecture
+from micronas_tf.settings import Settings
 from micronas_tf.time_budget import TimeBudget
 from micronas_tf.timing import Pace, Stopwatch
-from micronas_tf.training import TrainingRecipe, float_scores, network_input, train, training_batches
-
-Quantisation: TypeAlias = Literal["qat", "qat-scratch", "ptq"]
-
-ALPHA_FRACTION = 0.3
-"""Share of the training windows that train the logits during the search."""
+from micronas_tf.training import float_scores, network_input, train, training_batches
 
 CALIBRATION_WINDOWS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything but the data that decides a run.
-
-    Attributes:
-        board: id, or path of a board's TOML file.
-        budget: the limits.
-        latency_source: `auto` (a measured table, then the fitted model), `ops` (operation count), or the path
-            of a lookup table.
-        runtime: whose kernels will run the model: `tflm` or `bundle`.
-        margin: latency is kept below limit / (1 + margin); None takes the source's mean error.
-        strategy: how architectures are found.
-        quantisation: QAT as fine-tuning, QAT from scratch (as the paper does), or PTQ.
-        seed: of everything random.
-        space: numbers of the search space.
-        search: recipe of the search.
-        training: recipe of the plain model.
-        saved_model: also write a SavedModel.
-        time_budget_s: of the whole job, all its resumes together; None: no limit.
-        pareto: the cost to show the trade-off of; None: only the one answer.
-    """
-
-    board: str = DEFAULT_BOARD
-    budget: Budget = field(default_factory=Budget)
-    latency_source: str = "auto"
-    runtime: Runtime = "tflm"
-    margin: float | None = None
-    strategy: Strategy = "dnas"
-    quantisation: Quantisation = "qat"
-    seed: int = 0
-    space: SpaceConfig = field(default_factory=SpaceConfig)
-    search: SearchRecipe = field(default_factory=SearchRecipe)
-    training: TrainingRecipe = field(default_factory=TrainingRecipe)
-    saved_model: bool = False
-    time_budget_s: float | None = None
-    pareto: Pareto | None = None
-
-    def __post_init__(self) -> None:
-        if self.quantisation not in get_args(Quantisation):
-            raise RunError(f"Quantisation is one of {get_args(Quantisation)}. Received: {self.quantisation!r}.")
-        if self.strategy not in get_args(Strategy):
-            raise RunError(f"A strategy is one of {get_args(Strategy)}. Received: {self.strategy!r}.")
-
-        if self.time_budget_s is not None and not self.time_budget_s > 0:
-            raise RunError(f"A time budget is more than 0 seconds. Received: {self.time_budget_s}.")
-        if self.strategy == "random" and (self.pareto or self.time_budget_s is not None):
-            raise RunError(
-                "A Pareto front and a time budget need a supernet, and the strategy random has none: it trains every "
-                "architecture in full. Choose another --strategy, or leave --pareto and --time-budget out."
-            )
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Settings:
-        """Raises RunError if the settings are of another version."""
-        try:
-            parts = {
-                "budget": Budget(**data["budget"]),
-                "space": SpaceConfig.from_json(data["space"]),
-                "search": SearchRecipe(**data["search"]),
-                "training": TrainingRecipe(**data["training"]),
-                "pareto": Pareto(**data["pareto"]) if data.get("pareto") else None,
-            }
-            return cls(**{**data, **parts})
-        except (KeyError, TypeError) as error:
-            raise RunError(
-                f"The run's settings are of another version of micronas-tf: {error}. Start a new run."
-            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,63 +70,6 @@ class Result:
         """The trade-off, if one was asked for: the content of `pareto.json`."""
         path = RunDirectory(self.directory).pareto
         return read_json(path) if path.exists() else None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A dataset and its settings, with what follows from them before anything is trained."""
-
-    dataset: Dataset
-    settings: Settings
-    board: Board
-    source: LatencySource
-    figures: SpaceFigures
-    projector: Projector
-
-    def costs(self, network: Network) -> NetworkCosts:
-        return network_costs(network, self.source, self.board)
-
-    def steps(self) -> dict[str, int]:
-        """Batches of the stages in full, of one model where there are several."""
-        settings, windows = self.settings, len(self.dataset.train)
-        training = settings.training.steps(windows)
-        quantising = {"ptq": 0, "qat": FINE_TUNING.steps, "qat-scratch": training}
-        return {
-            "ranking": (settings.search.candidates + settings.search.rungs) * STATISTICS_BATCHES,
-            "trials": self.trial_recipe.steps(round((1 - ALPHA_FRACTION) * windows)),
-            "training": training,
-            "quantising": quantising[settings.quantisation],
-            "verifying": len(self.dataset.test) // settings.training.batch_size_for(windows),
-        }
-
-    @property
-    def trial_recipe(self) -> TrainingRecipe:
-        """Of the models that are trained to compare architectures."""
-        return self.settings.training.shortened(self.settings.search.trial_share)
-
-    def repeats(self) -> dict[str, int]:
-        """How many models go through a stage at most, where this is not one."""
-        models = self.settings.pareto.points if self.settings.pareto else 1
-        each = dict.fromkeys(("training", "quantising", "verifying", "reporting"), models)
-        return {"trials": self.settings.search.trials, **each}
-
-
-def make_plan(dataset: Dataset, settings: Settings) -> Plan:
-    """Look up the board and its latency source, build the space, and refuse an impossible budget.
-
-    Raises:
-        BoardError, CostError, SpaceError: unknown board, no latency source, no space for these windows.
-        BudgetError: no architecture fits.
-    """
-    board = load_board(settings.board)
-    source = latency_source(settings.latency_source, board, settings.runtime)
-    train_part = dataset.train
-    space = build_space(train_part.window, train_part.sensors, train_part.n_classes, settings.space)
-    figures = tabulate_figures(space, board, settings.budget, source)
-    margin = mean_error(space, source) if settings.margin is None else settings.margin
-    projector = Projector(figures, lambda network: network_costs(network, source, board), margin)
-    projector.check()
-    return Plan(dataset, settings, board, source, figures, projector)
 
 
 def run(
@@ -276,112 +125,6 @@ def run(
         metrics["time"] = time.to_json()
         write_json(files.metrics, metrics)
     return result
-
-
-def find_architecture(
-    plan: Plan,
-    files: RunDirectory,
-    standardisation: Standardisation,
-    progress: Progress,
-    time: TimeBudget | None = None,
-) -> Candidate:
-    """Search, project what was found onto the budget, and take the best of the most probable.
-
-    Raises:
-        BudgetError: no architecture fits.
-    """
-    space = plan.figures.space
-    if files.architecture.exists():
-        architecture = Architecture.from_json(read_json(files.architecture))
-        network = lower(space, architecture)
-        return Candidate(architecture, network, plan.costs(network), 0.0)
-    ranked = _ranked(plan, files, standardisation, progress, time)
-    write_json(files.candidates, [_describe(item) for item in ranked])
-    candidate = ranked[0].candidate
-    write_json(files.network, candidate.network.to_json())
-    write_json(files.architecture, candidate.architecture.to_json())
-    return candidate
-
-
-def _ranked(
-    plan: Plan, files: RunDirectory, standardisation: Standardisation, progress: Progress, time: TimeBudget | None
-) -> list[Ranked]:
-    """Architectures within budget, compared on windows that train no weights, best first."""
-    settings = plan.settings
-    weights, alphas = split(plan.dataset.train, ALPHA_FRACTION, seed=settings.seed)
-    if settings.strategy == "random":
-        return random_search(
-            plan.projector,
-            weights,
-            alphas,
-            standardisation,
-            settings.training,
-            max(1, settings.search.trials),
-            seed=settings.seed,
-            directory=files.search,
-            progress=progress,
-        )
-    supernet = search(
-        plan.figures,
-        weights,
-        alphas,
-        standardisation,
-        settings.search,
-        seed=settings.seed,
-        strategy=settings.strategy,
-        directory=files.search,
-        progress=progress,
-        pace=time.pace("search") if time else None,
-    )
-    probabilities = supernet.probabilities()
-    write_json(files.probabilities, probabilities)
-    candidates = _candidates(plan, probabilities, progress)
-    ranked = rank(supernet, candidates, weights, alphas, standardisation, seed=settings.seed, progress=progress)
-    rounds = time.rounds("trials") if time else None
-    if not settings.search.trials or (rounds is not None and not rounds.begin()):
-        return ranked
-    tried = _tried(plan, probabilities, ranked)
-    return train_and_rank(
-        tried,
-        weights,
-        alphas,
-        standardisation,
-        plan.trial_recipe,
-        seed=settings.seed,
-        total=len(tried),
-        directory=files.search,
-        progress=progress,
-        stop=rounds.step if rounds else lambda: False,
-    )
-
-
-def _tried(plan: Plan, probabilities: Mapping[str, Sequence[float]], ranked: Sequence[Ranked]) -> list[Candidate]:
-    """What the supernet ranks first and random ones near the limit, in turn: the time may end with any of them."""
-    settings = plan.settings
-    trials = settings.search.trials
-    found = [one.candidate for one in ranked[: trials - trials // 2]]
-    others = plan.projector.explore(probabilities, trials // 2, settings.search.explore, settings.seed)
-    both = [candidate for pair in zip_longest(found, others) for candidate in pair if candidate is not None]
-    return list({candidate.architecture: candidate for candidate in both}.values())
-
-
-def _candidates(plan: Plan, probabilities: Mapping[str, Sequence[float]], progress: Progress) -> list[Candidate]:
-    """The most probable architectures, and those of a ladder up to the limit: undecided gates tell little of size."""
-    recipe = plan.settings.search
-    best = plan.projector.best(probabilities, recipe.candidates, progress)
-    ladder = plan.projector.ladder(probabilities, recipe.rungs, progress)
-    return list({candidate.architecture: candidate for candidate in (*best, *ladder)}.values())
-
-
-def _describe(ranked: Ranked) -> dict[str, Any]:
-    candidate = ranked.candidate
-    return {
-        "accuracy": ranked.accuracy,
-        "cross_entropy": ranked.cross_entropy,
-        "score": candidate.score,
-        **candidate.costs.to_json(),
-        "architecture": candidate.architecture.to_json(),
-    }
 
 
 def train_model(  # noqa: PLR0917

@@ -297,7 +297,7 @@ def test_ctrl_c_says_how_to_go_on(invoke: Invoke, tmp_path: Path, monkeypatch: p
     def interrupted(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("micronas_tf.pipeline.search", interrupted)
+    monkeypatch.setattr("micronas_tf.selection.search", interrupted)
     result = invoke("search", *OPTIONS, "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "Interrupted. Go on with: micronas-tf search --resume" in result.stderr

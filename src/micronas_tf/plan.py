@@ -1,0 +1,77 @@
+"""What follows from a data set and its settings before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from micronas_tf.boards import Board, load_board
+from micronas_tf.cost import LatencySource, NetworkCosts, network_costs
+from micronas_tf.datasets import Dataset
+from micronas_tf.estimation import latency_source, mean_error
+from micronas_tf.ops import Network
+from micronas_tf.quantize import FINE_TUNING
+from micronas_tf.search import STATISTICS_BATCHES, Projector, SpaceFigures, tabulate_figures
+from micronas_tf.settings import Settings
+from micronas_tf.space import build_space
+from micronas_tf.training import TrainingRecipe
+
+ALPHA_FRACTION: Final = 0.3
+"""Share of the training windows that train the logits during the search."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A dataset and its settings, with what follows from them before anything is trained."""
+
+    dataset: Dataset
+    settings: Settings
+    board: Board
+    source: LatencySource
+    figures: SpaceFigures
+    projector: Projector
+
+    def costs(self, network: Network) -> NetworkCosts:
+        return network_costs(network, self.source, self.board)
+
+    def steps(self) -> dict[str, int]:
+        """Batches of the stages in full, of one model where there are several."""
+        settings, windows = self.settings, len(self.dataset.train)
+        training = settings.training.steps(windows)
+        quantising = {"ptq": 0, "qat": FINE_TUNING.steps, "qat-scratch": training}
+        return {
+            "ranking": (settings.search.candidates + settings.search.rungs) * STATISTICS_BATCHES,
+            "trials": self.trial_recipe.steps(round((1 - ALPHA_FRACTION) * windows)),
+            "training": training,
+            "quantising": quantising[settings.quantisation],
+            "verifying": len(self.dataset.test) // settings.training.batch_size_for(windows),
+        }
+
+    @property
+    def trial_recipe(self) -> TrainingRecipe:
+        """Of the models that are trained to compare architectures."""
+        return self.settings.training.shortened(self.settings.search.trial_share)
+
+    def repeats(self) -> dict[str, int]:
+        """How many models go through a stage at most, where this is not one."""
+        models = self.settings.pareto.points if self.settings.pareto else 1
+        each = dict.fromkeys(("training", "quantising", "verifying", "reporting"), models)
+        return {"trials": self.settings.search.trials, **each}
+
+
+def make_plan(dataset: Dataset, settings: Settings) -> Plan:
+    """Look up the board and its latency source, build the space, and refuse an impossible budget.
+
+    Raises:
+        BoardError, CostError, SpaceError: unknown board, no latency source, no space for these windows.
+        BudgetError: no architecture fits.
+    """
+    board = load_board(settings.board)
+    source = latency_source(settings.latency_source, board, settings.runtime)
+    train_part = dataset.train
+    space = build_space(train_part.window, train_part.sensors, train_part.n_classes, settings.space)
+    figures = tabulate_figures(space, board, settings.budget, source)
+    margin = mean_error(space, source) if settings.margin is None else settings.margin
+    projector = Projector(figures, lambda network: network_costs(network, source, board), margin)
+    projector.check()
+    return Plan(dataset, settings, board, source, figures, projector)
