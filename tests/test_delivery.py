@@ -165,6 +165,15 @@ def test_a_verification_and_its_report(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("on_this_machine")
+@pytest.mark.parametrize(("asked", "kept", "drawn"), [(None, 3, 197), (5, 3, 2), (2, 2, 0)])
+def test_where_golden_windows_are_few_drawn_ones_follow(run: Path, asked: int | None, kept: int, drawn: int) -> None:
+    golden = Golden.load(run / "bundle/golden.npz")
+    (run / "bundle/golden.npz").write_bytes(golden.subset([0, 1, 2]).to_npz())
+    found = delivery.verify(run, windows=asked)
+    assert (found["windows"], found["drawn_windows"], found["bit_exact"]) == (kept + drawn, drawn, True)
+
+
+@pytest.mark.usefixtures("on_this_machine")
 def test_the_prediction_is_of_the_boards_own_table(run: Path, tmp_path: Path) -> None:
     board = load_board("nucleo_f446re")
     header = TableHeader(board.id, board.clock_hz, "bundle", "portable/1", "gcc -O2", "2026-01-31", "made up")

@@ -14,7 +14,7 @@ import numpy as np
 from micronas_tf.boards import Board, load_board
 from micronas_tf.cost import NetworkLatency, network_latency
 from micronas_tf.datasets import Standardisation, Windows, load_dataset
-from micronas_tf.deploy import Golden, Model, drawn_windows, spread_out, write_bundle
+from micronas_tf.deploy import Golden, Model, drawn_windows, make_golden, spread_out, write_bundle
 from micronas_tf.device import Proof, bundle_bench, check_has_firmware, check_same_kernels, prove
 from micronas_tf.device.prove import difference_json
 from micronas_tf.errors import BudgetError, CostError, RunError
@@ -26,8 +26,8 @@ from micronas_tf.quantize.runtimes import FloatArray
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
 
 VERIFY_SCHEMA: Final = 1
-DRAWN_WINDOWS: Final = 200
-"""For a model that comes without data."""
+LEAST_WINDOWS: Final = 200
+"""Of a verification: where there are fewer golden windows, drawn ones follow them."""
 
 
 def export(
@@ -155,12 +155,15 @@ class _Subject:
     Attributes:
         bundle: folder.
         about: its `bundle.json`.
+        flatbuffer, standardisation: what is in it.
         report: where `verify.json` goes; None: nowhere.
         limit_ms: of the latency, where the board is the one it was declared for.
     """
 
     bundle: Path
     about: Mapping[str, Any]
+    flatbuffer: bytes
+    standardisation: Standardisation
     report: Path | None
     board_id: str | None = None
     limit_ms: float | None = None
@@ -180,7 +183,8 @@ def verify(
         path: folder of a run, or an int8 .tflite file from anywhere.
         board_id: where to run it; the run's own board when None.
         port: serial port of a real board; the only Nucleo's when None.
-        windows: how many of the golden windows; all when None.
+        windows: how many; all the golden ones, and at least 200, when None. Where there are fewer golden windows,
+            drawn ones follow them.
         progress: hears of the stages `building` and `proving`.
 
     Raises:
@@ -190,23 +194,26 @@ def verify(
     """
     with _subject(path, board_id) as subject:
         board = load_board(board_id or subject.board_id or "")
-        golden = Golden.load(subject.bundle / "golden.npz")
-        chosen = spread_out(len(golden.windows), windows or len(golden.windows))
+        golden, drawn = _windows(subject, windows)
         progress("building", 0, 1, {})
         with bundle_bench(board, subject.bundle, port) as bench:
             progress("building", 1, 1, {})
-            proof = prove(
-                bench,
-                subject.about["id"],
-                golden.windows[chosen],
-                golden.inputs[chosen],
-                golden.scores[chosen],
-                progress=progress,
-            )
-        found = _to_json(subject, board, proof)
+            proof = prove(bench, subject.about["id"], golden.windows, golden.inputs, golden.scores, progress=progress)
+        found = _to_json(subject, board, proof, drawn)
         if subject.report is not None:
             write_json(subject.report, found)
         return found
+
+
+def _windows(subject: _Subject, count: int | None) -> tuple[Golden, int]:
+    """Those to run, and how many of them are drawn."""
+    golden = Golden.load(subject.bundle / "golden.npz")
+    kept = golden.subset(spread_out(len(golden.windows), count or len(golden.windows)))
+    missing = (count or LEAST_WINDOWS) - len(golden.windows)
+    if missing <= 0:
+        return kept, 0
+    raw = subject.standardisation.undo(drawn_windows(subject.flatbuffer, missing, seed=0))
+    return kept.followed_by(make_golden(subject.flatbuffer, subject.standardisation, raw)), missing
 
 
 @contextmanager
@@ -220,13 +227,13 @@ def _subject(path: Path, board_id: str | None) -> Iterator[_Subject]:
     if not (files.bundle / "bundle.json").is_file():
         export_run(path)
     about = read_json(files.bundle / "bundle.json")
-    sha256 = Model("", flatbuffer, Standardisation.from_json(read_json(files.standardisation)), ()).sha256
-    if about["model_sha256"] != sha256:
+    standardisation = Standardisation.from_json(read_json(files.standardisation))
+    if about["model_sha256"] != Model("", flatbuffer, standardisation, ()).sha256:
         raise RunError(f"{files.bundle} is of another model than {files.flatbuffer}. Run `micronas-tf export {path}`.")
     check_same_kernels(files.bundle)
     settings = _settings(files)
     limit = settings["budget"].get("latency_ms") if settings["runtime"] == "bundle" else None
-    yield _Subject(files.bundle, about, files.verify, settings["board"], limit)
+    yield _Subject(files.bundle, about, flatbuffer, standardisation, files.verify, settings["board"], limit)
 
 
 def _bare_model(path: Path, bundle: Path, board_id: str | None) -> _Subject:
@@ -240,12 +247,12 @@ def _bare_model(path: Path, bundle: Path, board_id: str | None) -> _Subject:
     sensors, classes = network.input_shape[1], int(np.prod(network.output_shape))
     names = tuple(f"class {index}" for index in range(classes))
     standardisation = Standardisation(np.zeros(sensors, np.float32), np.ones(sensors, np.float32), limit=1e30)
-    windows = drawn_windows(flatbuffer, DRAWN_WINDOWS, seed=0)
+    windows = drawn_windows(flatbuffer, LEAST_WINDOWS, seed=0)
     about = write_bundle(bundle, Model(path.stem, flatbuffer, standardisation, names), windows, board)
-    return _Subject(bundle, about, None)
+    return _Subject(bundle, about, flatbuffer, standardisation, None)
 
 
-def _to_json(subject: _Subject, board: Board, proof: Proof) -> dict[str, Any]:
+def _to_json(subject: _Subject, board: Board, proof: Proof, drawn: int) -> dict[str, Any]:
     about = subject.about
     network = Network.from_json(about["network"])
     predicted, source = _predicted(network, board)
@@ -258,6 +265,7 @@ def _to_json(subject: _Subject, board: Board, proof: Proof) -> dict[str, Any]:
         "device": proof.device,
         "model_sha256": about["model_sha256"],
         "windows": proof.windows,
+        "drawn_windows": drawn,
         "reference": about["golden"]["reference"],
         "bit_exact": proof.difference is None,
         "first_difference": difference_json(proof.difference),

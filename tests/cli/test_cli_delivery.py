@@ -17,6 +17,7 @@ VERIFIED: dict[str, Any] = {
     "board": "qemu_cortex_m4",
     "device": "emulated",
     "windows": 200,
+    "drawn_windows": 160,
     "reference": "litert",
     "bit_exact": True,
     "first_difference": None,
@@ -62,7 +63,12 @@ def test_verify_shows_what_was_measured(invoke: Invoke, run: Path, monkeypatch: 
     result = invoke("verify", run, "--board", "qemu_cortex_m4", "--windows", "200")
     assert result.exit_code == 0, result.output
     assert asked == [(run, "qemu_cortex_m4", None, 200)]
-    for words in ("+2.0%", "200 windows bit-exact", "latency 2.01 ms (predicted 2.00 ms", "1,024 B used of 1,024 B"):
+    for words in (
+        "+2.0%",
+        "200 windows (160 of them drawn) bit-exact",
+        "latency 2.01 ms (predicted 2.00 ms",
+        "1,024 B used of 1,024 B",
+    ):
         assert words in result.stdout
 
 

@@ -70,3 +70,12 @@ def test_a_malformed_standardisation_is_refused(data: dict[str, object], words: 
 def test_other_channels_are_refused() -> None:
     with pytest.raises(DataError, match=r"3 channels.*\(16, 2\)"):
         Standardisation.fit(train()).apply(np.zeros((16, 2)))
+
+
+def test_undo_gives_samples_that_standardise_to_what_was_given() -> None:
+    scale = Standardisation(np.array([100.0, -3.0]), np.array([25.0, 0.5]))
+    standard = np.random.default_rng(0).uniform(-4.0, 4.0, (5, 7, 2)).astype(np.float32)
+    raw = scale.undo(standard)
+    assert raw.dtype == np.float32
+    # Two roundings of float32 around 100 and back: 100·2⁻²⁴/25 each.
+    np.testing.assert_allclose(scale.apply(raw), standard, atol=2e-6)

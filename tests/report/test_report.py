@@ -118,7 +118,7 @@ def test_the_answer(full: Written) -> None:
     assert "80 % of 50 ms" in page.text
     assert f"predicted: {metrics['latency_ms']['value']:.2f} ms" in page.text
     assert f"{metrics['arena_bytes'] / 1024:.1f} KB" in page.text
-    assert "qemu_cortex_m4, tflm, 200 windows: bit-exact." in page.text
+    assert "qemu_cortex_m4, tflm, 200 windows (160 of them of random samples): bit-exact." in page.text
 
 
 def test_tables_hold_the_files_figures(full: Written) -> None:
@@ -255,7 +255,7 @@ def test_verdicts(tmp_path: Path) -> None:
     wrong = verdict(tmp_path / "f", bit_exact=False, first_difference=difference)
     assert wrong == (
         False,
-        "Not verified. qemu_cortex_m4, tflm, 200 windows: different: window 3, class 1: expected 5, received 6.",
+        "Not verified. qemu_cortex_m4, tflm, 200 windows (160 of them of random samples): different: window 3, class 1: expected 5, received 6.",
     )
     high = verdict(tmp_path / "g", arena={"planned_bytes": 9000, "high_water_bytes": 9004})
     assert high == (False, "Not verified. qemu_cortex_m4: high-water mark of the arena 9,004 B, planned 9,000 B.")

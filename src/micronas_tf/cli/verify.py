@@ -19,7 +19,9 @@ from micronas_tf.run_directory import RunDirectory
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
 @click.option("--board", help="Board id or a board's .toml file.  [default: the run's]")
 @click.option("--port", help="Serial port of the board.  [default: the only ST-Link's]")
-@click.option("--windows", type=click.IntRange(min=1), help="How many golden windows to run.  [default: all]")
+@click.option(
+    "--windows", type=click.IntRange(min=1), help="How many windows to run.  [default: all golden ones, 200 at least]"
+)
 @json_option
 def verify(run: Path, board: str | None, port: str | None, windows: int | None, as_json: bool) -> None:
     """Run the model of RUN on a board and compare every score, bit for bit.
@@ -27,7 +29,8 @@ def verify(run: Path, board: str | None, port: str | None, windows: int | None, 
     RUN is the folder of a finished run, or an int8 .tflite file of known operators from anywhere. The bundle is built
     into the firmware and uploaded; without a board: --board qemu_cortex_m4, which is emulated (QEMU). Cycles of the
     window and of each operator are measured beside the prediction; verify.json in the run's folder keeps them, and
-    the run's report shows them.
+    the run's report shows them. The windows are the bundle's golden ones, up to 256 of the test part; where these are
+    fewer than asked for, windows of random samples follow them.
 
     \b
     Exit codes: 0 all as promised, 1 the first difference, 2 wrong input or a board that fails.
@@ -56,7 +59,10 @@ def _show(found: Mapping[str, Any]) -> None:
         cells = ("–", "") if predicted is None else (f"{predicted:,.0f}", f"{measured / predicted - 1:+.1%}")
         click.echo(f"{item['name']:<28} {cells[0]:>16} {measured:>12,.0f} {cells[1]:>8}")
     exact = "bit-exact" if found["bit_exact"] else "DIFFERENT"
-    click.echo(f"{found['windows']} windows {exact}: {found['board']} against {found['reference']}; {found['device']}")
+    drawn = f" ({found['drawn_windows']} of them drawn)" if found["drawn_windows"] else ""
+    click.echo(
+        f"{found['windows']} windows{drawn} {exact}: {found['board']} against {found['reference']}; {found['device']}"
+    )
     predicted = latency["predicted"]
     beside = "no prediction" if predicted is None else f"predicted {predicted:.2f} ms"
     click.echo(

@@ -76,6 +76,11 @@ class Standardisation:
         standard: FloatArray = ((array - self.mean) / self.std).clip(-self.limit, self.limit)
         return standard
 
+    def undo(self, standard: ArrayLike) -> FloatArray:
+        """Samples in the channels' units, float32, whose standardised values these are [..., S]."""
+        raw: FloatArray = np.asarray(standard, np.float32) * self.std + self.mean
+        return raw
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object with a schema version; `from_json` gives back the same float32 values."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -34,6 +35,17 @@ class Golden:
     windows: FloatArray
     inputs: Int8Array
     scores: Int8Array
+
+    def subset(self, rows: Sequence[int]) -> Golden:
+        return Golden(self.windows[rows], self.inputs[rows], self.scores[rows])
+
+    def followed_by(self, other: Golden) -> Golden:
+        """These vectors, then the others."""
+        return Golden(
+            np.concatenate([self.windows, other.windows]),
+            np.concatenate([self.inputs, other.inputs]),
+            np.concatenate([self.scores, other.scores]),
+        )
 
     def to_npz(self) -> bytes:
         buffer = io.BytesIO()

@@ -169,9 +169,9 @@ def _checks(run: Run) -> list[tuple[bool, str]]:
     if run.measured is not None:
         found = run.measured
         exact = "bit-exact" if found["bit_exact"] else f"different: {_difference(found['first_difference'])}"
-        checks.append(
-            (found["bit_exact"], f"{found['board']}, {found['runtime']}, {found['windows']:,} windows: {exact}.")
-        )
+        drawn = found.get("drawn_windows", 0)
+        windows = f"{found['windows']:,} windows" + (f" ({drawn:,} of them of random samples)" if drawn else "")
+        checks.append((found["bit_exact"], f"{found['board']}, {found['runtime']}, {windows}: {exact}."))
         arena = found["arena"]
         same = arena["planned_bytes"] == arena["high_water_bytes"]
         mark = f"high-water mark of the arena {arena['high_water_bytes']:,} B, planned {arena['planned_bytes']:,} B."
