@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -71,6 +72,20 @@ def test_silence_on_every_attempt_names_the_request() -> None:
         with pytest.raises(SilenceError, match="mean"):
             link.ask(REQUEST, timeout_s=0.1)
         assert len(board.asked) == 4
+
+
+def _late(board: FakeBoard, reply: bytes) -> bytes:
+    time.sleep(0.5)
+    return reply
+
+
+@pytest.mark.parametrize(("least_s", "once"), [(0.0, False), (20.0, True)])
+def test_a_starved_board_is_given_the_least_patience(least_s: float, once: bool) -> None:
+    patience = replace(RECOVERING, least_s=least_s)
+    with FakeBoard({0: _late}) as board, linked(board, patience) as link:
+        link.connect()
+        assert link.ask(REQUEST, timeout_s=0.2) == EXPECTED
+        assert (len(board.asked) == 1) is once
 
 
 def test_damage_on_every_attempt() -> None:

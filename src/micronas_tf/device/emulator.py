@@ -29,8 +29,9 @@ QEMU_PACKAGE: Final = "qemu-system-arm"
 _START_S: Final = 10.0
 _PORT: Final = re.compile(rb"redirected to (\S+)")
 
-EMULATED_PATIENCE: Final = Patience(hello_s=0.5, connect_s=15.0, recover_s=5.0)
-"""An emulated board has no watchdog: who waits for its recovery starts it anew instead."""
+EMULATED_PATIENCE: Final = Patience(hello_s=0.5, connect_s=15.0, recover_s=5.0, least_s=30.0)
+"""An emulated board has no watchdog: who waits for its recovery starts it anew instead. On a busy machine it may get
+no processor for seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,12 +50,14 @@ class Patience:
         connect_s: for the first reply of a board, over as many HELLOs as fit.
         recover_s: likewise, for a board that has answered before.
         reply_s: for a reply to a request that names no time of its own.
+        least_s: for the reply to any request, whatever time it names.
     """
 
     hello_s: float = 1.0
     connect_s: float = 5.0
     recover_s: float = 40.0  # longer than the watchdog of the firmware, which ends a hang after 33 s
     reply_s: float = 10.0
+    least_s: float = 0.0
 
 
 class Link:
@@ -100,7 +102,7 @@ class Link:
             SilenceError, GarbledError: no attempt brought an intact reply.
             DisconnectedError: the port is gone.
         """
-        patience_s = self.patience.reply_s if timeout_s is None else timeout_s
+        patience_s = max(self.patience.reply_s if timeout_s is None else timeout_s, self.patience.least_s)
         trouble: DeviceError | None = None
         for _ in range(attempts):
             if trouble is not None:
