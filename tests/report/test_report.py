@@ -255,8 +255,8 @@ def test_verdicts(tmp_path: Path) -> None:
     wrong = verdict(tmp_path / "f", bit_exact=False, first_difference=difference)
     assert wrong == (
         False,
-        "Not verified. qemu_cortex_m4, tflm, 200 windows (160 of them of random samples): different: window 3, class 1: "
-        "expected 5, received 6.",
+        "Not verified. qemu_cortex_m4, tflm, 200 windows (160 of them of random samples): different: window 3, "
+        "class 1: expected 5, received 6.",
     )
     high = verdict(tmp_path / "g", arena={"planned_bytes": 9000, "high_water_bytes": 9004})
     assert high == (False, "Not verified. qemu_cortex_m4: high-water mark of the arena 9,004 B, planned 9,000 B.")
