@@ -38,6 +38,11 @@ SPACES: dict[str, SearchSpace] = {
     "two cells to skip": build_space(20, 5, 3, config(time_kernels=(3,), extra_cells=2, time_filters_max=4)),
     "three widths": build_space(33, 9, 6, config(fusion_filters_max=24, fusion_kernels=(3, 5, 7), extra_cells=0)),
 }
+LARGE = "a hundred thousand"
+"""For the slow tests."""
+ALL_SPACES = SPACES | {
+    LARGE: build_space(20, 5, 3, config(time_kernels=(3, 5, 7), extra_cells=2)),
+}
 
 
 def whole(space: SearchSpace) -> Iterator[Architecture]:
