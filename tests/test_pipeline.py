@@ -37,7 +37,7 @@ SMALL = SpaceConfig(time_filters_max=8, fusion_filters_max=16, time_kernels=(3, 
 SETTINGS = Settings(
     budget=Budget(latency_ms=20.0),
     space=SMALL,
-    search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1, trials=2),
+    search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1, trials=2, pool=3),
     training=TrainingRecipe(epochs=1, least_steps=0, batch_size=12),
 )
 # w gets about 70 % of the 48 train windows: 3 batches of 12 an epoch.

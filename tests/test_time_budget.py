@@ -35,16 +35,16 @@ class Job:
     verifying: float
     steps: tuple[int, int, int]
     batches: int
-    trials: int = 8
 
     @property
-    def trial_steps(self) -> int:
-        return round(0.3 * self.steps[1])
+    def trial_steps(self) -> list[int]:
+        """Twelve short trials, four longer ones."""
+        return [round(0.1 * self.steps[1])] * 12 + [round(0.3 * self.steps[1])] * 4
 
     @property
-    def trial(self) -> float:
-        """Seconds of one: a training of its own with fewer steps."""
-        return sum(self.training[:2]) + self.training[2] * (self.trial_steps - 1)
+    def trials(self) -> list[float]:
+        """Seconds of each: a training of its own with fewer steps."""
+        return [sum(self.training[:2]) + self.training[2] * (steps - 1) for steps in self.trial_steps]
 
     @property
     def reporting(self) -> float:
@@ -55,7 +55,7 @@ class Job:
         stages = (self.search, self.training, self.quantising)
         steps = sum(a + first + each * (n - 1) for (a, first, each), n in zip(stages, self.steps, strict=True))
         others = self.start + self.projecting + self.ranking + self.verifying + self.reporting
-        return others + self.trials * self.trial + steps
+        return others + sum(self.trials) + steps
 
 
 # As they were seen, rounded; the conversion after the quantising counts with the verifying.
@@ -74,12 +74,12 @@ def simulate(job: Job, limit_s: float | None, folder: Path, *, models: int = 1) 
     watch = Stopwatch(silent, {}, lambda seconds: None, now=clock)
     counts = {
         "ranking": 400,
-        "trials": job.trial_steps,
+        "trials": sum(job.trial_steps) // len(job.trial_steps),
         "training": job.steps[1],
         "quantising": job.steps[2],
         "verifying": job.batches,
     }
-    repeats = {"trials": job.trials, **dict.fromkeys(("training", "quantising", "verifying", "reporting"), models)}
+    repeats = {"trials": len(job.trials), **dict.fromkeys(("training", "quantising", "verifying", "reporting"), models)}
     budget = TimeBudget(limit_s, watch, record, counts, repeats)
 
     def walk(stage: str, times: tuple[float, float, float], steps: int) -> None:
@@ -98,13 +98,14 @@ def simulate(job: Job, limit_s: float | None, folder: Path, *, models: int = 1) 
     clock.time += job.start
     walk("search", job.search, job.steps[0])
     clock.time += job.projecting + job.ranking
-    rounds = budget.rounds("trials")
+    rounds = budget.rounds("trials", job.trial_steps)
     if rounds is None:
-        clock.time += job.trials * job.trial
+        clock.time += sum(job.trials)
     elif rounds.begin():
-        clock.time += job.trial
-        while not rounds.step():
-            clock.time += job.trial
+        for trial in job.trials:
+            clock.time += trial
+            if rounds.step():
+                break
     for left in range(models, 0, -1):
         budget.repeats |= dict.fromkeys(("training", "quantising", "verifying", "reporting"), left)
         walk("training", job.training, job.steps[1])

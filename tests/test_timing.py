@@ -175,7 +175,7 @@ def test_a_stage_that_can_refuse_does_so_before_it_chooses() -> None:
 
 def rounds_of(clock: Clock, changes: Changes, limit_s: float, expected_s: float = 8.0) -> Rounds:
     end = clock.time + limit_s
-    return Rounds(8, expected_s, lambda round_s: end - clock.time, changes=changes, now=clock)
+    return Rounds([expected_s] * 8, lambda times: end - clock.time, changes=changes, now=clock)
 
 
 def play(rounds: Rounds, clock: Clock, known: int = 0) -> int:
@@ -201,6 +201,20 @@ def test_rounds_end_before_one_that_would_be_late() -> None:
     rounds = rounds_of(clock, (), 35.0)
     assert (play(rounds, clock), rounds.changes) == (3, ((0, 8), (3, 3)))
     assert play(rounds_of(clock, rounds.changes, 1000.0), clock, known=3) == 3
+
+
+@pytest.mark.parametrize(("limit_s", "done"), [(119.0, 3), (121.0, 4), (1000.0, 4)])
+def test_rounds_of_different_lengths(limit_s: float, done: int) -> None:
+    """Each takes twice what was expected: the last, of 60 s, is begun where these are left after three of 20 s."""
+    clock = Clock()
+    end = clock.time + limit_s
+    rounds = Rounds([10.0, 10.0, 10.0, 30.0], lambda times: end - clock.time, now=clock)
+    assert rounds.begin()
+    for seconds in (20.0, 20.0, 20.0, 60.0):
+        clock.time += seconds
+        if rounds.step():
+            break
+    assert rounds.done == done
 
 
 def test_no_round_is_begun_without_time_for_one() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from micronas_tf.boards import Board, load_board
 from micronas_tf.cost import LatencySource, NetworkCosts, network_costs
 from micronas_tf.datasets import Dataset
@@ -41,22 +43,27 @@ class Plan:
         quantising = {"ptq": 0, "qat": FINE_TUNING.steps, "qat-scratch": training}
         return {
             "ranking": (settings.search.candidates + settings.search.rungs) * STATISTICS_BATCHES,
-            "trials": self.trial_recipe.steps(round((1 - ALPHA_FRACTION) * windows)),
+            "trials": round(np.mean(self.trial_steps() or [0])),
             "training": training,
             "quantising": quantising[settings.quantisation],
             "verifying": len(self.dataset.test) // settings.training.batch_size_for(windows),
         }
 
-    @property
-    def trial_recipe(self) -> TrainingRecipe:
-        """Of the models that are trained to compare architectures."""
-        return self.settings.training.shortened(self.settings.search.trial_share)
+    def trial_rounds(self) -> list[tuple[int, TrainingRecipe]]:
+        """How many models each round of the trials trains, and how."""
+        settings = self.settings
+        return [(count, settings.training.shortened(share)) for count, share in settings.search.halving()]
+
+    def trial_steps(self) -> list[int]:
+        """Batches of each model that is trained to compare architectures."""
+        windows = round((1 - ALPHA_FRACTION) * len(self.dataset.train))
+        return [recipe.steps(windows) for count, recipe in self.trial_rounds() for _ in range(count)]
 
     def repeats(self) -> dict[str, int]:
         """How many models go through a stage at most, where this is not one."""
         models = self.settings.pareto.points if self.settings.pareto else 1
         each = dict.fromkeys(("training", "quantising", "verifying", "reporting"), models)
-        return {"trials": self.settings.search.trials, **each}
+        return {"trials": len(self.trial_steps()), **each}
 
 
 def make_plan(dataset: Dataset, settings: Settings) -> Plan:

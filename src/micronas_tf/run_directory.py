@@ -41,6 +41,11 @@ class RunDirectory:
         return self.search / "candidates.json"
 
     @property
+    def pool(self) -> Path:
+        """Random architectures near the limit, by the supernet's word at the end of its warm-up."""
+        return self.search / "pool.json"
+
+    @property
     def architecture(self) -> Path:
         return self.path / "architecture.json"
 

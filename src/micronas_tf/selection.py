@@ -11,8 +11,18 @@ from micronas_tf.datasets import Standardisation, split
 from micronas_tf.plan import ALPHA_FRACTION, Plan
 from micronas_tf.progress import Progress
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
-from micronas_tf.search import Candidate, Ranked, random_search, rank, search, train_and_rank
+from micronas_tf.search import (
+    Candidate,
+    PoolRanking,
+    Ranked,
+    random_search,
+    rank,
+    read_pool,
+    search,
+    successive_halving,
+)
 from micronas_tf.space import lower
+from micronas_tf.supernet import SuperNet
 from micronas_tf.time_budget import TimeBudget
 
 
@@ -28,10 +38,9 @@ def find_architecture(
     Raises:
         BudgetError: no architecture fits.
     """
-    space = plan.figures.space
     if files.architecture.exists():
         architecture = Architecture.from_json(read_json(files.architecture))
-        network = lower(space, architecture)
+        network = lower(plan.figures.space, architecture)
         return Candidate(architecture, network, plan.costs(network), 0.0)
     ranked = _ranked(plan, files, standardisation, progress, time)
     write_json(files.candidates, [_describe(item) for item in ranked])
@@ -45,60 +54,66 @@ def _ranked(
     plan: Plan, files: RunDirectory, standardisation: Standardisation, progress: Progress, time: TimeBudget | None
 ) -> list[Ranked]:
     """Architectures within budget, compared on windows that train no weights, best first."""
-    settings = plan.settings
-    weights, alphas = split(plan.dataset.train, ALPHA_FRACTION, seed=settings.seed)
+    settings, seed = plan.settings, plan.settings.seed
+    parts = (*split(plan.dataset.train, ALPHA_FRACTION, seed=seed), standardisation)
     if settings.strategy == "random":
+        # In full: that takes about the time of a search with its trials.
+        count = max(1, settings.search.trials // 2)
         return random_search(
-            plan.projector,
-            weights,
-            alphas,
-            standardisation,
-            settings.training,
-            max(1, settings.search.trials),
-            seed=settings.seed,
-            directory=files.search,
-            progress=progress,
+            plan.projector, *parts, settings.training, count, seed=seed, directory=files.search, progress=progress
         )
+
+    def pool_by(supernet: SuperNet) -> list[Ranked]:
+        return rank(supernet, _explored(plan, settings.search.pool), *parts, seed=seed)
+
+    # Where time is short, what the pool takes is better spent on training.
+    with_pool = settings.strategy == "dnas" and settings.search.pool and settings.search.trials and not _limited(time)
     supernet = search(
         plan.figures,
-        weights,
-        alphas,
-        standardisation,
+        *parts,
         settings.search,
-        seed=settings.seed,
+        seed=seed,
         strategy=settings.strategy,
         directory=files.search,
         progress=progress,
+        callbacks=[PoolRanking(settings.search.warm_epochs, pool_by, files.pool)] if with_pool else [],
         pace=time.pace("search") if time else None,
     )
     probabilities = supernet.probabilities()
     write_json(files.probabilities, probabilities)
     candidates = _candidates(plan, probabilities, progress)
-    ranked = rank(supernet, candidates, weights, alphas, standardisation, seed=settings.seed, progress=progress)
-    rounds = time.rounds("trials") if time else None
+    ranked = rank(supernet, candidates, *parts, seed=seed, progress=progress)
+    rounds = time.rounds("trials", plan.trial_steps()) if time and settings.search.trials else None
     if not settings.search.trials or (rounds is not None and not rounds.begin()):
         return ranked
-    tried = _tried(plan, probabilities, ranked)
-    return train_and_rank(
-        tried,
-        weights,
-        alphas,
-        standardisation,
-        plan.trial_recipe,
-        seed=settings.seed,
-        total=len(tried),
+    return successive_halving(
+        _tried(plan, files, probabilities, ranked),
+        *parts,
+        plan.trial_rounds(),
+        seed=seed,
         directory=files.search,
         progress=progress,
         stop=rounds.step if rounds else lambda: False,
     )
 
 
-def _tried(plan: Plan, probabilities: Mapping[str, Sequence[float]], ranked: Sequence[Ranked]) -> list[Candidate]:
+def _limited(time: TimeBudget | None) -> bool:
+    return time is not None and time.limit_s is not None
+
+
+def _explored(plan: Plan, count: int) -> list[Candidate]:
+    """Random architectures near the limit."""
+    return plan.projector.explore(count, plan.settings.search.explore, plan.settings.seed)
+
+
+def _tried(
+    plan: Plan, files: RunDirectory, probabilities: Mapping[str, Sequence[float]], ranked: Sequence[Ranked]
+) -> list[Candidate]:
     """What the supernet ranks first and random ones near the limit, in turn: the time may end with any of them."""
-    settings = plan.settings
-    trials = settings.search.trials
-    found = [one.candidate for one in ranked[: trials - trials // 2]]
-    others = plan.projector.explore(probabilities, trials // 2, settings.search.explore, settings.seed)
+    half = plan.settings.search.trials // 2
+    found = [one.candidate for one in ranked[: plan.settings.search.trials - half]]
+    pool = read_pool(files.pool)[:half] or [one.architecture for one in _explored(plan, half)]
+    others = [plan.projector.candidate(architecture, probabilities) for architecture in pool]
     both = [candidate for pair in zip_longest(found, others) for candidate in pair if candidate is not None]
     return list({candidate.architecture: candidate for candidate in both}.values())
 

@@ -8,7 +8,7 @@ present one's first step. The ratios below only divide the time; the end is kept
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final
@@ -93,23 +93,20 @@ class TimeBudget:
         )
         return pace
 
-    def rounds(self, stage: str) -> Rounds | None:
-        """Of a stage with a model in each round; None without a limit."""
+    def rounds(self, stage: str, steps: Sequence[int]) -> Rounds | None:
+        """Of a stage with a model of so many batches in each round; None without a limit."""
         if self.limit_s is None:
             return None
         kind = STAGES[stage]
         graph_s, step_s = self.record.units
-        expected_s = (kind.first + kind.preparation) * graph_s + self.steps[stage] * kind.step * step_s
 
-        def left(round_s: float) -> float:
+        def left(times: float) -> float:
             # What a round is faster than predicted, the later trainings are, too.
-            if expected_s:
-                self.record.keep_units(graph_s, step_s * round_s / expected_s)
+            self.record.keep_units(graph_s, step_s * times)
             return self._left(stage)
 
         rounds = self.paces[stage] = Rounds(
-            self.repeats[stage],
-            expected_s,
+            [(kind.first + kind.preparation) * graph_s + count * kind.step * step_s for count in steps],
             left,
             changes=self._kept(stage),
             keep=lambda changes: self.record.keep_steps(stage, changes),

@@ -173,14 +173,13 @@ class Pace:
 
 
 class Rounds:
-    """How many of several equal rounds a stage takes in its time: it ends before one that would be late.
+    """How many of several rounds a stage takes in its time: it ends before one that would be late.
 
     The choice is kept, as that of a `Pace` is, so that a resumed stage repeats it.
 
     Args:
-        count: rounds at most.
-        expected_s: of a round, before one has been measured.
-        left: seconds that the rounds may still take, given those of one.
+        expected_s: of each round, before one has been measured.
+        left: seconds that the rounds may still take, given how many times the expected seconds they take.
         changes: choices of the run that this one resumes.
         keep: told all choices whenever one is made.
         now: a clock in seconds.
@@ -191,23 +190,22 @@ class Rounds:
 
     def __init__(
         self,
-        count: int,
-        expected_s: float,
+        expected_s: Sequence[float],
         left: Callable[[float], float],
         *,
         changes: Changes = (),
         keep: Callable[[Changes], None] = lambda changes: None,
         now: Now = time.monotonic,
     ) -> None:
-        self.recipe, self.expected_s, self.left, self.changes, self.keep = count, expected_s, left, changes, keep
-        self.now = now
+        self.recipe, self.expected_s = len(expected_s), tuple(expected_s)
+        self.left, self.changes, self.keep, self.now = left, changes, keep, now
         self.done = 0
-        self.longest_s = 0.0
+        self.slowest = 0.0
 
     def begin(self) -> bool:
         """Whether there are any rounds: there is time for one at least."""
         if not self.changes:
-            self._end_after(self.recipe if self.expected_s <= self.left(self.expected_s) else 0)
+            self._end_after(self.recipe if self.expected_s[0] <= self.left(1.0) else 0)
         self.began = self.now()
         return self.total > 0
 
@@ -220,9 +218,10 @@ class Rounds:
         """A round is done; whether it was the last one."""
         self.done += 1
         took_s, self.began = self.now() - self.began, self.now()
-        if took_s > self.REPEATED * self.expected_s:
-            self.longest_s = max(self.longest_s, took_s)
-            if self.done < self.total and self.left(self.longest_s) < self.longest_s:
+        times = took_s / self.expected_s[self.done - 1] if self.expected_s[self.done - 1] else 1.0
+        if times > self.REPEATED:
+            self.slowest = max(self.slowest, times)
+            if self.done < self.total and self.left(self.slowest) < self.slowest * self.expected_s[self.done]:
                 self._end_after(self.done)
         return self.done >= self.total
 

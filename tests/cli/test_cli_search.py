@@ -47,6 +47,7 @@ FILES = {
     "search/checkpoint.npz",
     "search/history.csv",
     "search/probabilities.json",
+    "search/pool.json",
     "search/trials.json",
     *(
         f"figures/{name}.{kind}"

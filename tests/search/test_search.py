@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from micronas_tf.boards import Budget
 from micronas_tf.datasets import Standardisation
 from micronas_tf.errors import RunError, SpaceError
-from micronas_tf.search import SearchRecipe, rank, search
+from micronas_tf.run_directory import read_json
+from micronas_tf.search import PoolRanking, Ranked, SearchRecipe, rank, read_pool, search
 from micronas_tf.search.checkpoint import load_checkpoint, save_checkpoint
 from micronas_tf.space import build_space
 from micronas_tf.supernet import SuperNet, copy_weights
@@ -162,6 +163,33 @@ def test_a_resumed_search_ends_as_an_uninterrupted_one(whole: tuple[SuperNet, Pa
     np.testing.assert_allclose(other.to_numpy(float), one.to_numpy(float), rtol=1e-3, atol=1e-3)
 
 
+def test_a_pool_is_ranked_once_while_the_gates_are_undecided(whole: tuple[SuperNet, Path, Any], tmp_path: Path) -> None:
+    candidates = projector(SPACE, Budget()).explore(3, 0.5, seed=1)
+    asked: list[dict[str, list[float]]] = []
+
+    def ranked(supernet: SuperNet) -> list[Ranked]:
+        asked.append(supernet.probabilities())
+        return rank(supernet, candidates, TRAIN, ALPHA, SCALE, seed=0)
+
+    path = tmp_path / "pool.json"
+    fresh_process()
+    # The search is what it would have been: the ranking leaves nothing behind.
+    assert_equal(whole[0], run(tmp_path, callbacks=[PoolRanking(1, ranked, path)]))
+    (probabilities,) = asked
+    start = SuperNet.of(SPACE, seed=0).probabilities()
+    assert probabilities == {name: pytest.approx(values, abs=1e-6) for name, values in start.items()}
+    rows = read_json(path)
+    entropies = [row["cross_entropy"] for row in rows]
+    assert entropies == sorted(entropies)
+    assert {*read_pool(path)} == {candidate.architecture for candidate in candidates}
+    PoolRanking(1, ranked, path).on_epoch_begin(1)
+    assert len(asked) == 1
+
+
+def test_without_a_pool_there_is_none(tmp_path: Path) -> None:
+    assert read_pool(tmp_path / "pool.json") == []
+
+
 def test_a_finished_search_is_not_trained_again(whole: tuple[SuperNet, Path, Any]) -> None:
     fresh_process()
     again = run(whole[1], callbacks=[Stop(0, 0), Stop(1, 0), Stop(2, 0)])
@@ -297,7 +325,9 @@ def test_impossible_recipes_are_refused(fields: dict[str, Any]) -> None:
         ({"entropy_weight": -1.0}, "entropy weight not negative"),
         ({"decided": 1.0}, "`decided` below 1"),
         ({"rungs": 0}, "one candidate and one rung"),
-        ({"trials": -1}, "trials are not negative"),
+        ({"trials": -1}, "trials and pool are not negative"),
+        ({"pool": -1}, "trials and pool are not negative"),
+        ({"trial_rounds": 0}, "one round of trials at least"),
         ({"trial_share": 0.0}, "above 0 and at most 1"),
         ({"explore": 1.5}, "above 0 and at most 1"),
     ],

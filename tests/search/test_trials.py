@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import keras
 import pytest
 
+from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
-from micronas_tf.datasets import Standardisation
+from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.errors import BudgetError
 from micronas_tf.models import build_model
-from micronas_tf.search import Ranked, draw, random_search
+from micronas_tf.search import Ranked, SearchRecipe, draw, random_search, successive_halving
 from micronas_tf.training import TrainingRecipe, network_input, train
 
 from .toys import SPACES, projector, waves
@@ -90,3 +92,64 @@ def trained_alone(ranked: Ranked) -> float:
 def test_it_stops_when_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("micronas_tf.search.trials.train", lambda *arguments, **options: {})
     assert len(search(stop=lambda: True)) == 1
+
+
+def halve(directory: Path | None = None, **options: Any) -> tuple[list[Architecture], list[Ranked]]:
+    """What went in, and what came out, of six candidates, then two."""
+    chosen = projector(SPACE, Budget(latency_ms=least_ms() * 3))
+    candidates = list(islice(draw(chosen, 0), 6))
+    rounds = [(6, RECIPE), (2, replace(RECIPE, epochs=3))]
+    found = successive_halving(candidates, TRAIN, ALPHA, SCALE, rounds, seed=0, directory=directory, **options)
+    return [candidate.architecture for candidate in candidates], found
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """(batches, number) of each training; the n-th model of a round scores n (modulo 5) tenths."""
+    trained: list[tuple[int, int]] = []
+
+    def train(
+        model: keras.Model, windows: Windows, scale: Standardisation, recipe: TrainingRecipe, *, seed: int
+    ) -> None:
+        steps = recipe.steps(len(windows))
+        trained.append((steps, sum(1 for former, _ in trained if former == steps)))
+
+    def score(*arguments: Any) -> tuple[float, float]:
+        return (trained[-1][1] * 2 % 5) / 10, 1.0
+
+    monkeypatch.setattr("micronas_tf.search.trials.train", train)
+    monkeypatch.setattr("micronas_tf.search.trials.scores", score)
+    return trained
+
+
+def test_the_better_ones_are_trained_for_longer(pretended: list[tuple[int, int]]) -> None:
+    heard: list[tuple[int, int]] = []
+    drawn, found = halve(progress=lambda stage, done, total, figures: heard.append((done, total)))
+    assert [steps for steps, _ in pretended] == [4] * 6 + [12] * 2
+    # Scores 0, .2, .4, .1, .3, 0: the third and the fifth go on, and then get 0 and .2.
+    assert [drawn.index(one.candidate.architecture) for one in found] == [4, 2, 1, 3, 0, 5]
+    assert [one.accuracy for one in found] == [0.2, 0.0, 0.2, 0.1, 0.0, 0.0]
+    assert heard == [(done, 8) for done in range(9)]
+
+
+@pytest.mark.parametrize(("stop_after", "order"), [(3, [2, 1, 0]), (7, [2, 4, 1, 3, 0, 5])])
+def test_a_halving_ends_when_told_to(stop_after: int, order: list[int], pretended: list[tuple[int, int]]) -> None:
+    drawn, found = halve(stop=lambda: len(pretended) >= stop_after)
+    assert len(pretended) == stop_after
+    assert [drawn.index(one.candidate.architecture) for one in found] == order
+
+
+def test_a_resumed_halving_trains_nothing_twice(tmp_path: Path, pretended: list[tuple[int, int]]) -> None:
+    halve(tmp_path, stop=lambda: len(pretended) >= 7)
+    _, found = halve(tmp_path)
+    assert len(pretended) == 8
+    assert found == halve(tmp_path)[1]
+    assert len(pretended) == 8
+
+
+def test_the_rounds_of_a_recipe() -> None:
+    counts, shares = zip(*SearchRecipe(trials=12, trial_rounds=2, trial_share=0.3).halving(), strict=True)
+    assert counts == (12, 4)
+    assert shares == pytest.approx((0.1, 0.3))
+    assert [count for count, _ in SearchRecipe(trials=10, trial_rounds=3).halving()] == [10, 4, 2]
+    assert SearchRecipe(trials=0).halving() == []

@@ -2,14 +2,16 @@
 
 from micronas_tf.search.dnas import SearchRecipe, Strategy, expected_costs, load_supernet, search
 from micronas_tf.search.figures import SpaceFigures, tabulate_figures
+from micronas_tf.search.pool import PoolRanking, read_pool
 from micronas_tf.search.project import Candidate, Least, Projector
 from micronas_tf.search.rank import STATISTICS_BATCHES, Ranked, rank
-from micronas_tf.search.trials import draw, random_search, train_and_rank
+from micronas_tf.search.trials import draw, random_search, successive_halving, train_and_rank
 
 __all__ = [
     "STATISTICS_BATCHES",
     "Candidate",
     "Least",
+    "PoolRanking",
     "Projector",
     "Ranked",
     "SearchRecipe",
@@ -20,7 +22,9 @@ __all__ = [
     "load_supernet",
     "random_search",
     "rank",
+    "read_pool",
     "search",
+    "successive_halving",
     "tabulate_figures",
     "train_and_rank",
 ]

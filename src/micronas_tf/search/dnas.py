@@ -28,6 +28,9 @@ Strategy: TypeAlias = Literal["dnas", "random", "darts-softmax", "darts-gumbel"]
 """How architectures are found: `dnas` by this project's search, `random` by drawing them, the others by DARTS as King
 et al. compare with it: soft mixtures in both steps, and no cost in the loss."""
 
+_HALVING: Final = 3
+"""Of successive halving: the factor from round to round, as Hyperband's authors recommend."""
+
 RELAXATION: Final[Mapping[Strategy, Relaxation]] = {
     "dnas": "sample",
     "darts-softmax": "softmax",
@@ -59,7 +62,11 @@ class SearchRecipe:
         rungs: of the ladder of latencies up to the limit, whose most probable architectures are compared as well.
         trials: architectures that are trained from scratch in the end, half of them by what the search found, half of
             them random ones near the limit; none: the supernet decides. For the strategy `random`, all of them random.
-        trial_share: of the recipe's steps that a trial takes; the strategy `random` trains in full.
+        trial_rounds: of successive halving: from one to the next a third of the architectures stays, and is trained
+            three times as long. The strategy `random` has one round, in full.
+        trial_share: of the recipe's steps that a trial of the last round takes.
+        pool: random architectures near the limit of which the trials take those that the supernet ranks first at the
+            end of its warm-up, when no architecture has had more of the training than another; none: any.
         explore: least share of the greatest latency within the budget that a random architecture of the trials has.
     """
 
@@ -82,8 +89,10 @@ class SearchRecipe:
     rotation_degrees: float = 15.0
     candidates: int = 4
     rungs: int = 6
-    trials: int = 8
+    trials: int = 12
+    trial_rounds: int = 2
     trial_share: float = 0.3
+    pool: int = 24
     explore: float = 0.85
 
     def __post_init__(self) -> None:
@@ -94,10 +103,10 @@ class SearchRecipe:
                 "A search's tightening is a share, its entropy weight not negative, `decided` below 1. "
                 f"Received: {self.tightening}, {self.entropy_weight}, {self.decided}."
             )
-        if min(self.candidates, self.rungs) < 1 or self.trials < 0:
+        if min(self.candidates, self.rungs, self.trial_rounds) < 1 or min(self.trials, self.pool) < 0:
             raise SpaceError(
-                "A search compares one candidate and one rung at least, and its trials are not negative. "
-                f"Received: {self.candidates}, {self.rungs}, {self.trials}."
+                "A search compares one candidate, one rung and one round of trials at least; trials and pool are not "
+                f"negative. Received: {self}."
             )
         if not 0.0 < self.trial_share <= 1.0 or not 0.0 < self.explore <= 1.0:
             raise SpaceError(
@@ -107,6 +116,18 @@ class SearchRecipe:
 
     def steps_per_epoch(self, samples: int, batch_size: int) -> int:
         return max(-(-samples // batch_size), -(-self.least_steps // self.epochs))
+
+    @property
+    def warm_epochs(self) -> int:
+        """Epochs in which only the weights learn."""
+        return int(self.warmup * self.epochs)
+
+    def halving(self) -> list[tuple[int, float]]:
+        """How many architectures each round of the trials has, and their share of a training."""
+        factors = [_HALVING**number for number in range(self.trial_rounds)]
+        return [
+            (-(-self.trials // factor), self.trial_share * factor / factors[-1]) for factor in factors if self.trials
+        ]
 
     def limits(self, budget: Budget) -> dict[str, Limit]:
         """A limit that the budget does not set has no loss."""
@@ -234,7 +255,7 @@ def _files(directory: Path) -> list[keras.callbacks.Callback]:
 
 
 def _schedule(recipe: SearchRecipe, start: Mapping[str, float]) -> list[Scheduled]:
-    warm = int(recipe.warmup * recipe.epochs)
+    warm = recipe.warm_epochs
     tight = warm + round(recipe.tightening * (recipe.epochs - warm))
     return [
         WarmUp(warm),

@@ -1,4 +1,4 @@
-"""How probable an architecture is."""
+"""How probable an architecture is; and random probabilities."""
 
 from __future__ import annotations
 
@@ -30,3 +30,8 @@ def score(space: SearchSpace, log_odds: Mapping[str, Sequence[float]], architect
     """Σ log-odds of the choices of the live groups."""
     live = live_groups(space, architecture)
     return sum(log_odds[name][space.group(name).choices.index(architecture[name])] for name in live)
+
+
+def random_probabilities(space: SearchSpace, rng: np.random.Generator) -> dict[str, list[float]]:
+    """Of every group's choices, uniform over all that there could be."""
+    return {group.name: rng.dirichlet(np.ones(len(group))).tolist() for group in space.groups}

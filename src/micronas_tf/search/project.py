@@ -19,7 +19,7 @@ from micronas_tf.progress import Progress, silent
 from micronas_tf.search.arcs import Arcs
 from micronas_tf.search.descent import Task
 from micronas_tf.search.figures import SpaceFigures
-from micronas_tf.search.odds import log_odds, score
+from micronas_tf.search.odds import log_odds, random_probabilities, score
 from micronas_tf.search.paths import best_paths
 from micronas_tf.space import lower
 
@@ -157,26 +157,29 @@ class Projector:
         progress("projecting", count, count, _shown(found[-1]))
         return found
 
-    def explore(self, probabilities: Probabilities, count: int, share: float, seed: int) -> list[Candidate]:
+    def explore(self, count: int, share: float, seed: int) -> list[Candidate]:
         """Distinct random networks within budget whose latency is `share` of the greatest possible one or more.
 
         Each is the most probable network under random probabilities, which are uniform over those of every group.
-        `probabilities` are what their scores are of.
 
         Raises:
             BudgetError: not one architecture fits.
         """
         rng = np.random.default_rng(seed)
-        groups, odds = self.figures.space.groups, log_odds(probabilities)
         least_latency_ms = share * self._greatest_latency_ms()
         found: dict[Architecture, Candidate] = {}
         for _ in range(count):
-            drawn = {group.name: rng.dirichlet(np.ones(len(group))).tolist() for group in groups}
+            drawn = random_probabilities(self.figures.space, rng)
             candidate = next(self._probable(drawn, least_latency_ms), None)
             if candidate is not None:
-                likely = score(self.figures.space, odds, candidate.architecture)
-                found.setdefault(candidate.architecture, replace(candidate, score=likely))
+                found.setdefault(candidate.architecture, candidate)
         return list(found.values())
+
+    def candidate(self, architecture: Architecture, probabilities: Probabilities) -> Candidate:
+        """An architecture with its costs and its score, whether within budget or not."""
+        network = lower(self.figures.space, architecture)
+        total = score(self.figures.space, log_odds(probabilities), architecture)
+        return Candidate(architecture, network, self.exact(network), total)
 
     def within(self, costs: NetworkCosts) -> bool:
         return not costs.excess(self.figures.budget, self.margin)

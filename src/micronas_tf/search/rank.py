@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.progress import Progress, silent
@@ -33,6 +34,12 @@ class Ranked:
     candidate: Candidate
     accuracy: float
     cross_entropy: float
+
+
+def scores(log_probabilities: NDArray[np.float32], y: NDArray[np.int64]) -> tuple[float, float]:
+    """Accuracy, and mean cross-entropy in nats, of predictions [N, classes] for labels [N]."""
+    accuracy = float(np.mean(log_probabilities.argmax(-1) == y))
+    return accuracy, -float(log_probabilities[np.arange(len(y)), y].mean())
 
 
 def rank(
@@ -71,8 +78,7 @@ def rank(
             observe_fast(rows, gates)
         batches = (x[start : start + _BATCH] for start in range(0, len(x), _BATCH))
         predicted = np.concatenate([predict_fast(batch, gates).numpy() for batch in batches])
-        cross_entropy = -float(predicted[np.arange(len(y)), y].mean())
-        ranked.append(Ranked(candidate, float(np.mean(predicted.argmax(-1) == y)), cross_entropy))
+        ranked.append(Ranked(candidate, *scores(predicted, y)))
         progress("ranking", done, len(candidates), {"accuracy": ranked[-1].accuracy})
     for variable, value in zip(supernet.non_trainable_variables, saved, strict=True):
         variable.assign(value)

@@ -10,15 +10,15 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.files import write_atomically
 from micronas_tf.models import build_model
 from micronas_tf.progress import Progress, silent
+from micronas_tf.search.odds import random_probabilities
 from micronas_tf.search.project import Candidate, Projector
-from micronas_tf.search.rank import Ranked
+from micronas_tf.search.rank import Ranked, scores
 from micronas_tf.space import lower, random_architecture
 from micronas_tf.training import TrainingRecipe, network_input, train
 
@@ -65,8 +65,7 @@ def _uniform(projector: Projector, rng: np.random.Generator) -> Candidate | None
 
 
 def _projected(projector: Projector, rng: np.random.Generator) -> Candidate:
-    groups = projector.figures.space.groups
-    return next(projector.candidates({g.name: rng.dirichlet(np.ones(len(g))).tolist() for g in groups}))
+    return next(projector.candidates(random_probabilities(projector.figures.space, rng)))
 
 
 def random_search(  # noqa: PLR0917
@@ -131,42 +130,104 @@ def train_and_rank(
     Returns:
         By accuracy, best first; equal ones by cross-entropy.
     """
+    trials = _Trials(weight_windows, alpha_windows, standardisation, seed, directory, progress, total, stop)
+    ranked = trials.run(candidates, recipe)
+    trials.end()
+    return ranked
+
+
+def successive_halving(
+    candidates: Sequence[Candidate],
+    weight_windows: Windows,
+    alpha_windows: Windows,
+    standardisation: Standardisation,
+    rounds: Sequence[tuple[int, TrainingRecipe]],
+    *,
+    seed: int,
+    directory: Path | None = None,
+    progress: Progress = silent,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Ranked]:
+    """Many candidates trained from scratch for a short while, the better ones for longer.
+
+    K. Jamieson and A. Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization", 2016; here
+    every round trains from the start, for a schedule that was cut short says little.
+
+    Args:
+        candidates: of the first round.
+        weight_windows, alpha_windows, standardisation, seed, directory, progress, stop: as in `train_and_rank`.
+        rounds: how many candidates, and how they are trained; fewer candidates and more batches from one to the next.
+
+    Returns:
+        Those of the last round first, by accuracy; then those that went out in the round before it, and so on.
+    """
+    total = sum(min(count, len(candidates)) for count, _ in rounds)
+    trials = _Trials(weight_windows, alpha_windows, standardisation, seed, directory, progress, total, stop)
     ranked: list[Ranked] = []
-    file = None if directory is None else directory / "trials.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file and file.exists() else {}
-    x, y = network_input(alpha_windows, standardisation), alpha_windows.y
-    for index, candidate in enumerate(candidates):
-        progress("trials", index, total, _best(ranked))
-        name = json.dumps(candidate.architecture.to_json()["choices"])
-        if name not in known:
-            model = _trained(candidate, weight_windows, standardisation, recipe, seed)
-            known[name] = _scores(model, x, y)
-            if file:
-                write_atomically(file, json.dumps(known))
-        ranked.append(Ranked(candidate, *known[name]))
-        if stop():
+    waiting = list(candidates)
+    for count, recipe in rounds:
+        found = trials.run(waiting[:count], recipe)
+        again = {one.candidate.architecture for one in found}
+        ranked = found + [one for one in ranked if one.candidate.architecture not in again]
+        waiting = [one.candidate for one in ranked]
+        if trials.stopped:
             break
-    progress("trials", total, total, _best(ranked))
-    return sorted(ranked, key=lambda item: (-item.accuracy, item.cross_entropy))
+    trials.end()
+    return ranked
 
 
-def _scores(model: keras.Model, x: NDArray[np.float32], y: NDArray[np.int64]) -> tuple[float, float]:
-    """Accuracy, and mean cross-entropy in nats."""
-    # Not `predict`: TensorFlow warns of every model that it traces anew.
-    parts = (x[start : start + _BATCH] for start in range(0, len(x), _BATCH))
-    probabilities = np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
-    of_truth = probabilities[np.arange(len(y)), y].clip(_LEAST_PROBABILITY)
-    return float((probabilities.argmax(-1) == y).mean()), -float(np.log(of_truth).mean())
+class _Trials:
+    """Trainings that are compared, and what is known of them."""
 
+    def __init__(  # noqa: PLR0917
+        self,
+        weight_windows: Windows,
+        alpha_windows: Windows,
+        standardisation: Standardisation,
+        seed: int,
+        directory: Path | None,
+        progress: Progress,
+        total: int,
+        stop: Callable[[], bool],
+    ) -> None:
+        self.windows, self.standardisation, self.seed = weight_windows, standardisation, seed
+        self.x, self.y = network_input(alpha_windows, standardisation), alpha_windows.y
+        self.file = None if directory is None else directory / "trials.json"
+        self.known = json.loads(self.file.read_text(encoding="utf-8")) if self.file and self.file.exists() else {}
+        self.progress, self.total, self.stop = progress, total, stop
+        self.done, self.best, self.stopped = 0, dict[str, float](), False
 
-def _trained(
-    candidate: Candidate, windows: Windows, standardisation: Standardisation, recipe: TrainingRecipe, seed: int
-) -> keras.Model:
-    keras.utils.set_random_seed(seed)
-    model = build_model(candidate.network, dropout=recipe.dropout)
-    train(model, windows, standardisation, recipe, seed=seed)
-    return model
+    def run(self, candidates: Iterable[Candidate], recipe: TrainingRecipe) -> list[Ranked]:
+        """By accuracy, best first; equal ones by cross-entropy."""
+        ranked: list[Ranked] = []
+        self.best = {}
+        for candidate in candidates:
+            self.progress("trials", self.done, self.total, self.best)
+            ranked.append(Ranked(candidate, *self._scores(candidate, recipe)))
+            self.best = {"accuracy": max(one.accuracy for one in ranked)}
+            self.done += 1
+            self.stopped = self.stop()
+            if self.stopped:
+                break
+        return sorted(ranked, key=lambda item: (-item.accuracy, item.cross_entropy))
 
+    def end(self) -> None:
+        """There may have been fewer than announced; the stage has still ended."""
+        self.progress("trials", self.total, self.total, self.best)
 
-def _best(ranked: Sequence[Ranked]) -> dict[str, float]:
-    return {"accuracy": max(one.accuracy for one in ranked)} if ranked else {}
+    def _scores(self, candidate: Candidate, recipe: TrainingRecipe) -> tuple[float, float]:
+        """Accuracy, and mean cross-entropy in nats."""
+        steps = recipe.steps(len(self.windows))
+        name = json.dumps([steps, candidate.architecture.to_json()["choices"]])
+        if name not in self.known:
+            keras.utils.set_random_seed(self.seed)
+            model = build_model(candidate.network, dropout=recipe.dropout)
+            train(model, self.windows, self.standardisation, recipe, seed=self.seed)
+            # Not `predict`: TensorFlow warns of every model that it traces anew.
+            parts = (self.x[start : start + _BATCH] for start in range(0, len(self.x), _BATCH))
+            found = np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
+            self.known[name] = scores(np.log(found.clip(_LEAST_PROBABILITY)), self.y)
+            if self.file:
+                write_atomically(self.file, json.dumps(self.known))
+        accuracy, cross_entropy = self.known[name]
+        return accuracy, cross_entropy
