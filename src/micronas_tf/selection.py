@@ -42,8 +42,8 @@ def find_architecture(
         architecture = Architecture.from_json(read_json(files.architecture))
         network = lower(plan.figures.space, architecture)
         return Candidate(architecture, network, plan.costs(network), 0.0)
-    ranked = _ranked(plan, files, standardisation, progress, time)
-    write_json(files.candidates, [_describe(item) for item in ranked])
+    ranked, proposed = _ranked(plan, files, standardisation, progress, time)
+    write_json(files.candidates, [_describe(item, item.candidate.architecture in proposed) for item in ranked])
     candidate = ranked[0].candidate
     write_json(files.network, candidate.network.to_json())
     write_json(files.architecture, candidate.architecture.to_json())
@@ -52,16 +52,17 @@ def find_architecture(
 
 def _ranked(
     plan: Plan, files: RunDirectory, standardisation: Standardisation, progress: Progress, time: TimeBudget | None
-) -> list[Ranked]:
-    """Architectures within budget, compared on windows that train no weights, best first."""
+) -> tuple[list[Ranked], set[Architecture]]:
+    """Architectures within budget, compared on windows that train no weights, best first; what the search proposed."""
     settings, seed = plan.settings, plan.settings.seed
     parts = (*split(plan.dataset.train, ALPHA_FRACTION, seed=seed), standardisation)
     if settings.strategy == "random":
         # In full: that takes about the time of a search with its trials.
         count = max(1, settings.search.trials // 2)
-        return random_search(
+        found = random_search(
             plan.projector, *parts, settings.training, count, seed=seed, directory=files.search, progress=progress
         )
+        return found, set()
 
     def pool_by(supernet: SuperNet) -> list[Ranked]:
         return rank(supernet, _explored(plan, settings.search.pool), *parts, seed=seed)
@@ -82,11 +83,12 @@ def _ranked(
     probabilities = supernet.probabilities()
     write_json(files.probabilities, probabilities)
     candidates = _candidates(plan, probabilities, progress)
+    proposed = {candidate.architecture for candidate in candidates}
     ranked = rank(supernet, candidates, *parts, seed=seed, progress=progress)
     rounds = time.rounds("trials", plan.trial_steps()) if time and settings.search.trials else None
     if not settings.search.trials or (rounds is not None and not rounds.begin()):
-        return ranked
-    return successive_halving(
+        return ranked, proposed
+    tried = successive_halving(
         _tried(plan, files, probabilities, ranked),
         *parts,
         plan.trial_rounds(),
@@ -95,6 +97,7 @@ def _ranked(
         progress=progress,
         stop=rounds.step if rounds else lambda: False,
     )
+    return tried, proposed
 
 
 def _limited(time: TimeBudget | None) -> bool:
@@ -126,11 +129,13 @@ def _candidates(plan: Plan, probabilities: Mapping[str, Sequence[float]], progre
     return list({candidate.architecture: candidate for candidate in (*best, *ladder)}.values())
 
 
-def _describe(ranked: Ranked) -> dict[str, Any]:
+def _describe(ranked: Ranked, proposed: bool) -> dict[str, Any]:
     candidate = ranked.candidate
     return {
         "accuracy": ranked.accuracy,
         "cross_entropy": ranked.cross_entropy,
+        "steps": ranked.steps,
+        "proposed": proposed,
         "score": candidate.score,
         **candidate.costs.to_json(),
         "architecture": candidate.architecture.to_json(),

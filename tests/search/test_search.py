@@ -324,7 +324,7 @@ def test_impossible_recipes_are_refused(fields: dict[str, Any]) -> None:
         ({"tightening": 1.5}, "tightening is a share"),
         ({"entropy_weight": -1.0}, "entropy weight not negative"),
         ({"decided": 1.0}, "`decided` below 1"),
-        ({"rungs": 0}, "one candidate and one rung"),
+        ({"rungs": 0}, "one candidate, one rung"),
         ({"trials": -1}, "trials and pool are not negative"),
         ({"pool": -1}, "trials and pool are not negative"),
         ({"trial_rounds": 0}, "one round of trials at least"),

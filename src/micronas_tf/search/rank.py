@@ -29,11 +29,13 @@ class Ranked:
         candidate: an architecture within budget.
         accuracy: of the supernet with this architecture, or of the model trained from scratch.
         cross_entropy: mean, in nats.
+        steps: batches of that training; 0 for the supernet.
     """
 
     candidate: Candidate
     accuracy: float
     cross_entropy: float
+    steps: int = 0
 
 
 def scores(log_probabilities: NDArray[np.float32], y: NDArray[np.int64]) -> tuple[float, float]:

@@ -203,7 +203,8 @@ class _Trials:
         self.best = {}
         for candidate in candidates:
             self.progress("trials", self.done, self.total, self.best)
-            ranked.append(Ranked(candidate, *self._scores(candidate, recipe)))
+            steps = recipe.steps(len(self.windows))
+            ranked.append(Ranked(candidate, *self._scores(candidate, recipe, steps), steps))
             self.best = {"accuracy": max(one.accuracy for one in ranked)}
             self.done += 1
             self.stopped = self.stop()
@@ -215,9 +216,8 @@ class _Trials:
         """There may have been fewer than announced; the stage has still ended."""
         self.progress("trials", self.total, self.total, self.best)
 
-    def _scores(self, candidate: Candidate, recipe: TrainingRecipe) -> tuple[float, float]:
+    def _scores(self, candidate: Candidate, recipe: TrainingRecipe, steps: int) -> tuple[float, float]:
         """Accuracy, and mean cross-entropy in nats."""
-        steps = recipe.steps(len(self.windows))
         name = json.dumps([steps, candidate.architecture.to_json()["choices"]])
         if name not in self.known:
             keras.utils.set_random_seed(self.seed)
