@@ -96,6 +96,16 @@ class RunDirectory:
         return self.path / "pareto.json"
 
     @property
+    def trials(self) -> Path:
+        """Architectures that were trained to compare them, in the order of their training."""
+        return self.search / "trials.json"
+
+    @property
+    def baselines(self) -> Path:
+        """What the report compares the run with; only of a run that was given some."""
+        return self.path / "baselines.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

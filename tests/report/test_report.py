@@ -87,7 +87,7 @@ class Page(HTMLParser):
 
 def test_every_figure_is_there_and_a_file(full: Written) -> None:
     page = Page(full.page)
-    assert page.figures == ALWAYS | {"measured", "search", "choices", "pareto"}
+    assert page.figures == ALWAYS | {"measured", "search", "choices", "trials", "pareto"}
     assert {path.stem for path in full.files.figures.glob("*.svg")} == page.figures
     assert {path.stem for path in full.files.figures.glob("*.png")} == page.figures
     # Each one twice, for wide and narrow pages, with a text for those who do not see it.
