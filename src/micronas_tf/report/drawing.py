@@ -64,7 +64,7 @@ def canvas(narrow: bool, height: float) -> Figure:
 
 def draw_limit(axes: Axes, limit: float) -> None:
     """A dashed upright line at this cost, named above the axes, where no point is."""
-    axes.axvline(limit, color=LIGHT["bad"], linewidth=1.2, linestyle="--", zorder=0.5)
+    axes.axvline(limit, color=LIGHT["bad"], linewidth=1.2, linestyle="--", zorder=0.9)
     axes.text(limit, 1.01, f"limit {limit:g}", transform=axes.get_xaxis_transform(), ha="center", va="bottom",
               fontsize=8, color=LIGHT["bad"])  # fmt: skip
 

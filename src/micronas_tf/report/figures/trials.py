@@ -22,6 +22,8 @@ def trials_drawing(trials: Sequence[Trial], limit_ms: float | None) -> Drawing:
     """Raises ValueError: no trials."""
     said = " ".join(filter(None, (_chosen_text(trials), _best_text(trials))))
     both = len({trial.proposed for trial in trials}) == 2
+    # Random search, which proposes nothing, trains in full.
+    how = "for a while " if any(trial.proposed for trial in trials) else ""
     whose = (
         " Of these, the more probable half is what the search proposed; the others were drawn at random near the limit."
         if both
@@ -31,7 +33,7 @@ def trials_drawing(trials: Sequence[Trial], limit_ms: float | None) -> Drawing:
         name="trials",
         title="How the architecture was chosen",
         alt=f"Accuracy against latency of {len(trials)} architectures that were trained to compare them. {said}",
-        caption="Each architecture was trained from scratch for a while on the windows that train the weights, and "
+        caption=f"Each architecture was trained from scratch {how}on the windows that train the weights, and "
         f"compared on those kept for the choices; the numbers are the ranks of the table below.{whose} {said}",
         draw=lambda narrow: _draw(trials, limit_ms, narrow),
     )
