@@ -101,6 +101,11 @@ class RunDirectory:
         return self.path / "pareto.json"
 
     @property
+    def baselines(self) -> Path:
+        """What the report compares the run with; only of a run that was given some."""
+        return self.path / "baselines.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

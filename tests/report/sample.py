@@ -14,7 +14,7 @@ from micronas_tf.boards import Budget, load_board
 from micronas_tf.cost import NetworkCosts, arena_head_bytes, default_source, network_costs
 from micronas_tf.estimation import operator_figures
 from micronas_tf.ops import Network
-from micronas_tf.run_directory import RunDirectory, write_json
+from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.space import SearchSpace, build_space, canonical, largest, lower, random_architecture
 
 CLASSES = ("walking", "sitting", "lying")
@@ -142,7 +142,8 @@ def record(classes: Sequence[str], budget: dict[str, Any], space: SearchSpace, s
         "test_fraction": 0.25,
         "settings": {
             "board": BOARD, "budget": budget, "latency_source": "auto", "runtime": "tflm", "margin": None,
-            "quantisation": "qat", "seed": 7, "space": asdict(space.config), "search": {"epochs": 12, "least_steps": 0},
+            "strategy": "dnas", "quantisation": "qat", "seed": 7,
+            "space": asdict(space.config), "search": {"epochs": 12, "least_steps": 0},
             "training": {}, "saved_model": False,
         },
         "data": {"name": "motion", "sha256": "ab" * 32, "classes": list(classes)},
@@ -200,10 +201,46 @@ def verified_on_board(network: Network, **changed: Any) -> dict[str, Any]:
     }
 
 
+TRIED = (
+    (0.91, 49.0, -21.5, False), (0.9, 31.0, -0.4, True), (0.88, 44.0, -3.0, True), (0.7, 48.5, -30.0, False),
+    (0.64, 9.0, 0.0, True),
+)  # fmt: skip
+"""Accuracy, milliseconds, score of the last round's trials, best first, and whether the search proposed them."""
+
+
+def write_trials(folder: Path) -> None:
+    """`candidates.json` of a search that tried six networks; the sixth went out after the first round."""
+    files = RunDirectory(folder)
+    (candidate,) = read_json(files.candidates)
+    found = [
+        {**candidate, "accuracy": accuracy, "score": score, "proposed": proposed, "steps": 450,
+         "latency_ms": {**candidate["latency_ms"], "value": latency_ms}}
+        for accuracy, latency_ms, score, proposed in (*TRIED, (0.95, 20.0, -1.0, True))
+    ]  # fmt: skip
+    found[-1]["steps"] = 150
+    write_json(files.candidates, found)
+
+
+def write_baseline(folder: Path, strategy: str | None = "random", seed: int = 1, **metrics: Any) -> Path:
+    """A finished run on the same data; without a strategy, one of a version that did not name it."""
+    write_run(folder, seed=seed)
+    files = RunDirectory(folder)
+    record = read_json(files.run)
+    record["settings"]["seed"] = seed
+    if strategy is None:
+        del record["settings"]["strategy"]
+    else:
+        record["settings"]["strategy"] = strategy
+    write_json(files.run, record)
+    write_json(files.metrics, {**read_json(files.metrics), **metrics})
+    return folder
+
+
 def pareto(axis: str = "latency") -> dict[str, Any]:
     """`pareto.json` with one point that was not trained."""
     points = [
-        {"limit": limit, "latency_ms": 0.95 * limit, "arena_bytes": 400 * limit, "int8_accuracy": accuracy,
+        {"limit": limit, "latency_ms": 0.95 * limit, "arena_bytes": 400 * limit, "peak_memory_bytes": 300 * limit,
+         "int8_accuracy": accuracy,
          "supernet_accuracy": 0.5 + limit / 400, "trained": accuracy is not None, "knee": limit == 20,
          "chosen": limit == 40}
         for limit, accuracy in ((5, 0.81), (10, 0.88), (20, 0.93), (40, 0.945), (80, None))

@@ -115,12 +115,19 @@ def parsed(command: str) -> dict[str, Any]:
 def test_the_command_says_again_what_the_run_was_told() -> None:
     budget = {"latency_ms": 12.5, "memory_bytes": 24 * 1024, "flash_bytes": None, "memory_figure": "peak"}
     found = record(CLASSES, budget, build_space(64, 6, 3), "my data/windows.npz")
-    found["settings"] |= {"quantisation": "ptq", "margin": 0.05, "runtime": "bundle", "saved_model": True}
+    found["settings"] |= {
+        "quantisation": "ptq",
+        "strategy": "darts-gumbel",
+        "margin": 0.05,
+        "runtime": "bundle",
+        "saved_model": True,
+    }
     found |= {"window": 64, "hop": 16}
     options = parsed(command_of(found))
     told = {
         "source": "my data/windows.npz", "window": 64, "hop": 16, "board": "nucleo_f446re", "latency_ms": 12.5,
-        "memory_kb": 24.0, "flash_kb": None, "memory_figure": "peak", "epochs": 12, "seed": 7, "quantize": "ptq",
+        "memory_kb": 24.0, "flash_kb": None, "strategy": "darts-gumbel",
+        "memory_figure": "peak", "epochs": 12, "seed": 7, "quantize": "ptq",
         "latency_source": "auto", "runtime": "bundle", "margin": 0.05, "saved_model": True, "extra_cells": None,
     }  # fmt: skip
     assert {name: options[name] for name in told} == told

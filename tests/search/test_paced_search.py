@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
+from tests.machine import Machine
 
 from micronas_tf.boards import Budget
 from micronas_tf.datasets import Standardisation
@@ -27,40 +25,29 @@ FIGURES = figures_of(SPACE, Budget(latency_ms=0.2))
 # 3 steps an epoch, 30 in all; the limit tightens from epoch 2 to epoch 6. It ends with its steps, however decided.
 RECIPE = SearchRecipe(epochs=10, least_steps=0, batch_size=12, warmup=0.2, decided=0.0)
 
-pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
+pytestmark = [pytest.mark.usefixtures("eager"), pytest.mark.filterwarnings("ignore:Gradients do not exist")]
 
 
-@pytest.fixture(autouse=True)
-def eager() -> Iterator[None]:
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-class Machine(keras.callbacks.Callback):
-    """Each step takes a second; notes what the schedule has set."""
+class Noting(Machine):
+    """Notes what the schedule has set."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.time = 0.0
         self.temperatures: list[float] = []
         self.enabled: list[bool] = []
         self.slack: list[float] = []
         self.entropy_weights: list[float] = []
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.time += 1.0
+    def note(self) -> None:
         self.temperatures.append(float(self.model.temperature.numpy()))
         self.enabled.append(bool(self.model.alpha_enabled.numpy()))
         self.slack.append(float(self.model.search.slack["latency_ms"].numpy()))
         self.entropy_weights.append(float(self.model.search.entropy_weight.numpy()))
 
 
-def searched(
-    folder: Path | None, limit_s: float | None, changes: Changes = ()
-) -> tuple[SuperNet, Machine, Pace | None]:
+def searched(folder: Path | None, limit_s: float | None, changes: Changes = ()) -> tuple[SuperNet, Noting, Pace | None]:
     keras.utils.clear_session()
-    machine = Machine()
+    machine = Noting()
     pace = (
         None
         if limit_s is None

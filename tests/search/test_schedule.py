@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from micronas_tf.boards import Budget
 from micronas_tf.datasets import Standardisation
@@ -26,14 +24,7 @@ SPACE = build_space(16, 3, 3, config(extra_cells=0))
 TRAIN, ALPHA = waves(24, 0), waves(24, 1)
 SCALE = Standardisation.fit(TRAIN)
 
-pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eager() -> Iterator[None]:
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = [pytest.mark.usefixtures("eager"), pytest.mark.filterwarnings("ignore:Gradients do not exist")]
 
 
 def model(**settings: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,7 @@ RECIPE = SearchRecipe(epochs=3, least_steps=0, batch_size=12, warmup=0.34)  # 3 
 TOLERANCE = 1e-4
 """Of logits and weights between two runs with one seed: CPU kernels may sum in another order on another run."""
 
-pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eager() -> Iterator[None]:
-    """A dozen steps are faster eagerly than traced; the streams of data and noise are the same."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = [pytest.mark.usefixtures("eager"), pytest.mark.filterwarnings("ignore:Gradients do not exist")]
 
 
 class Stop(keras.callbacks.Callback):

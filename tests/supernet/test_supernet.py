@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,14 @@ def test_a_model_of_another_space_is_refused() -> None:
     other = build_space(64, 6, 3, small_space().config)
     with pytest.raises(ModelError, match=r"'time1\.conv' is not in the supernet\. Known: fusion0\.0\.bottleneck"):
         copy_weights(SuperNet.of(small_space()), build_model(lower(other, largest(other))))
+
+
+def test_a_kernel_that_the_supernet_does_not_have_is_refused() -> None:
+    other = build_space(17, 6, 3, replace(small_space().config, time_kernels=(9,)))
+    model = build_model(lower(other, largest(other)))
+    sizes = "×1, ".join(map(str, small_space().config.time_kernels))
+    with pytest.raises(ModelError, match=rf"'time0\.conv' .* kernels of {sizes}×1\. Received: 9×1\. Build the model"):
+        copy_weights(SuperNet.of(small_space()), model)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tests.machine import Machine
 from tests.training.test_recipe import plain_model, waves
 
 from micronas_tf.datasets import Standardisation
@@ -19,29 +19,22 @@ WINDOWS = waves(48, 0)
 RECIPE = TrainingRecipe(epochs=20, least_steps=0, batch_size=12)  # 4 steps an epoch, 80 in all, made 30 times 3
 
 
-@pytest.fixture(autouse=True)
-def eager() -> Iterator[None]:
-    """A few dozen steps are faster eagerly than traced."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
-class Machine(keras.callbacks.Callback):
-    """Each step takes a second; notes the learning rate of each."""
+class Noting(Machine):
+    """Notes the learning rate of each step."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.time = 0.0
         self.rates: list[float] = []
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.time += 1.0
+    def note(self) -> None:
         self.rates.append(float(self.model.optimizer.learning_rate))
 
 
-def trained(limit_s: float | None) -> tuple[Any, Machine, list[tuple[int, int]], Pace | None]:
-    model, machine, heard = plain_model(), Machine(), list[tuple[int, int]]()
+def trained(limit_s: float | None) -> tuple[Any, Noting, list[tuple[int, int]], Pace | None]:
+    model, machine, heard = plain_model(), Noting(), list[tuple[int, int]]()
     pace = None if limit_s is None else Pace(lambda first, step: limit_s - machine.time, now=lambda: machine.time)
     train(
         model,

@@ -37,6 +37,7 @@ def _options(record: Mapping[str, Any]) -> list[list[str]]:
         "--memory-kb": _kb(budget["memory_bytes"]),
         "--flash-kb": _kb(budget["flash_bytes"]),
         "--memory-figure": budget["memory_figure"],
+        "--strategy": settings.get("strategy"),
         # Epochs that someone asked for come without a least number of steps.
         "--epochs": None if search["least_steps"] else search["epochs"],
         "--quantize": settings["quantisation"],
@@ -46,8 +47,8 @@ def _options(record: Mapping[str, Any]) -> list[list[str]]:
         "--extra-cells": settings["space"]["extra_cells"],
         "--seed": settings["seed"],
     }
-    defaults = {"--memory-figure": "arena", "--quantize": "qat", "--latency-source": "auto", "--runtime": "tflm",
-                "--extra-cells": 2}  # fmt: skip
+    defaults = {"--memory-figure": "arena", "--strategy": "dnas", "--quantize": "qat", "--latency-source": "auto",
+                "--runtime": "tflm", "--extra-cells": 2}  # fmt: skip
     shown = {name: value for name, value in given.items() if value is not None and value != defaults.get(name)}
     pairs = [[name, f"{value:g}" if isinstance(value, float) else str(value)] for name, value in shown.items()]
     return [*pairs, ["--saved-model"]] if settings["saved_model"] else pairs

@@ -10,6 +10,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from micronas_tf.report.theme import LIGHT, STYLE, themed
@@ -59,6 +60,13 @@ class Rendered:
 def canvas(narrow: bool, height: float) -> Figure:
     """An empty figure of the page's width; `height` in inches."""
     return Figure(figsize=(NARROW_IN if narrow else WIDE_IN, height), layout="constrained")
+
+
+def draw_limit(axes: Axes, limit: float) -> None:
+    """A dashed upright line at this cost, named above the axes, where no point is."""
+    axes.axvline(limit, color=LIGHT["bad"], linewidth=1.2, linestyle="--", zorder=0.9)
+    axes.text(limit, 1.01, f"limit {limit:g}", transform=axes.get_xaxis_transform(), ha="center", va="bottom",
+              fontsize=8, color=LIGHT["bad"])  # fmt: skip
 
 
 def render(drawing: Drawing) -> Rendered:

@@ -25,6 +25,7 @@ from micronas_tf.report.figures import (
     network_drawing,
     pareto_drawing,
     search_drawing,
+    trials_drawing,
 )
 from micronas_tf.report.figures.arena import float_head_bytes
 from micronas_tf.report.figures.measured import differences
@@ -71,8 +72,10 @@ def drawings(run: Run) -> list[Drawing]:
     if run.history is not None:
         found.append(search_drawing(run.history, budget))
         found.append(choices_drawing(run.history, run.architecture, _live(run)))
-    if run.pareto:
-        found.append(pareto_drawing(run.pareto))
+    if run.trials:
+        found.append(trials_drawing(run.trials, budget["latency_ms"]))
+    if run.pareto or run.baselines:
+        found.append(pareto_drawing(run.pareto, run.answer, run.baselines, budget))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from micronas_tf.boards import Board
 from micronas_tf.errors import RunError
 from micronas_tf.ops import Network
 from micronas_tf.report.accuracy import Confusions
+from micronas_tf.report.baselines import Baseline, answer_of, gather, remembered
 from micronas_tf.report.operators import Operator, operators_of
+from micronas_tf.report.trials import Trial, trials_of
 from micronas_tf.run_directory import RunDirectory, read_json
 
 
@@ -36,6 +39,8 @@ class Run:
         architecture: the choices.
         history: the search, one row per epoch.
         candidates: what was compared after the search, best first.
+        trials: those of the candidates that were trained for the last round; none where the supernet compared them.
+        baselines: other runs that it is compared with.
         pareto: limits and what was found under each.
         measured: what a board, or an emulated one, said.
     """
@@ -54,6 +59,8 @@ class Run:
     architecture: Architecture | None
     history: pd.DataFrame | None
     candidates: list[dict[str, Any]]
+    trials: tuple[Trial, ...]
+    baselines: tuple[Baseline, ...]
     pareto: list[dict[str, Any]]
     measured: dict[str, Any] | None
 
@@ -64,20 +71,30 @@ class Run:
         return settings
 
     @property
+    def answer(self) -> Baseline:
+        """The run itself, as it would be another one's baseline."""
+        return answer_of(self.record, self.metrics, ".")
+
+    @property
     def overhead_ms(self) -> float:
         return self.board.milliseconds(self.overhead_cycles)
 
 
-def read_run(directory: Path) -> Run:
+def read_run(directory: Path, baselines: Sequence[Path] | None = None) -> Run:
     """The run in this directory.
 
+    Args:
+        directory: of the run.
+        baselines: other runs that it is compared with; None: those that it remembers.
+
     Raises:
-        RunError: no run there, one that is not finished, or a damaged file.
+        RunError: no run there, one that is not finished, a damaged file, or a baseline that cannot be compared.
     """
     files = RunDirectory(directory)
     record, metrics, details = _finished(files)
     try:
         network = Network.from_json(read_json(files.network))
+        candidates = _optional(files.candidates) or []
         return Run(
             directory=directory,
             record=record,
@@ -92,7 +109,9 @@ def read_run(directory: Path) -> Run:
             ptq=details["ptq"],
             architecture=_architecture(files.architecture),
             history=_history(files.history),
-            candidates=_optional(files.candidates) or [],
+            candidates=candidates,
+            trials=trials_of(candidates),
+            baselines=remembered(directory) if baselines is None else gather(directory, record, metrics, baselines),
             pareto=_points(_optional(files.pareto)),
             measured=_optional(files.verify),
         )

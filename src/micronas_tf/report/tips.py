@@ -8,6 +8,7 @@ from typing import Final
 
 from micronas_tf.report.answer import measured_ms
 from micronas_tf.report.figures.latency import family_shares
+from micronas_tf.report.operators import Family
 from micronas_tf.report.run import Run
 from micronas_tf.report.text import kilobytes, milliseconds, percent
 
@@ -116,9 +117,13 @@ def _unused(run: Run) -> Tip | None:
     )
 
 
+def _share(run: Run, family: Family) -> float:
+    """Of the latency, by this kind of operator."""
+    return family_shares(run.operators, run.overhead_ms, run.metrics["latency_ms"]["value"]).get(family, 0.0)
+
+
 def _first_convolution(run: Run) -> Tip | None:
-    shares = family_shares(run.operators, run.overhead_ms, run.metrics["latency_ms"]["value"])
-    share = shares.get("first", 0.0)
+    share = _share(run, "first")
     if share < DEAR_FIRST:
         return None
     first = next(operator for operator in run.operators if operator.family == "first")
@@ -133,8 +138,7 @@ def _first_convolution(run: Run) -> Tip | None:
 
 
 def _additions(run: Run) -> Tip | None:
-    shares = family_shares(run.operators, run.overhead_ms, run.metrics["latency_ms"]["value"])
-    share = shares.get("add", 0.0)
+    share = _share(run, "add")
     if share < DEAR_ADDS:
         return None
     return Tip(
@@ -145,7 +149,7 @@ def _additions(run: Run) -> Tip | None:
 
 
 def _interpreter(run: Run) -> Tip | None:
-    share = run.overhead_ms / run.metrics["latency_ms"]["value"]
+    share = _share(run, "runtime")
     if share < DEAR_INTERPRETER:
         return None
     return Tip(

@@ -20,7 +20,7 @@ def copy_weights(supernet: SuperNet, model: Any) -> None:
             takes the first filters of that layer's shared weights, `fusion0.1.conv5_bn` its BatchNorm.
 
     Raises:
-        ModelError: a layer of the model has no counterpart.
+        ModelError: a layer of the model has no counterpart, or a kernel that its counterpart does not have.
     """
     shared = _shared_layers(supernet)
     for layer in model.layers:
@@ -52,6 +52,12 @@ def _copy_conv(shared: dict[str, Any], layer: Any) -> None:
         kernel = keras.ops.convert_to_numpy(source.kernel)[:channels]
         layer.set_weights([kernel.reshape(1, 1, channels, filters), keras.ops.convert_to_numpy(source.bias)])
         return
+    if tuple(size) not in source.kernel_sizes:
+        known = ", ".join(f"{time}×{sensors}" for time, sensors in source.kernel_sizes)
+        raise ModelError(
+            f"Layer {layer.name!r} of the supernet has kernels of {known}. Received: {size[0]}×{size[1]}. Build the "
+            "model from an architecture of the supernet's own space."
+        )
     kernel = keras.ops.convert_to_numpy(source.kernels[source.kernel_sizes.index(tuple(size))])
     layer.set_weights([kernel[:, :, :channels, :filters]])
 

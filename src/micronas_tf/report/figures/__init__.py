@@ -8,6 +8,7 @@ from micronas_tf.report.figures.measured import measured_drawing
 from micronas_tf.report.figures.network import network_drawing
 from micronas_tf.report.figures.pareto import pareto_drawing
 from micronas_tf.report.figures.search import search_drawing
+from micronas_tf.report.figures.trials import trials_drawing
 
 __all__ = [
     "arena_drawing",
@@ -18,4 +19,5 @@ __all__ = [
     "network_drawing",
     "pareto_drawing",
     "search_drawing",
+    "trials_drawing",
 ]
