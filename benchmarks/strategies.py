@@ -4,7 +4,8 @@
     python benchmarks/strategies.py ranking natops.npz
 
 `compare` gives random search as many seconds as the differentiable search took to find its architecture; both then
-train and quantise theirs alike. Finished pairs append to the results; a rerun goes on where the last one stopped. On a
+train and quantise theirs alike. Finished pairs append to the results; a rerun goes on where the last one stopped, but
+a search that was interrupted begins anew, for its seconds are counted. On a
 machine with other work, `--clock cpu` and one thread (TF_NUM_INTRAOP_THREADS=1, TF_NUM_INTEROP_THREADS=1) keep the
 pairs fair: seconds of the processor are then those of an idle machine.
 """
@@ -12,6 +13,7 @@ pairs fair: seconds of the processor are then those of an idle machine.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -27,7 +29,7 @@ from micronas_tf.datasets import Dataset, Standardisation, load_dataset, split
 from micronas_tf.pipeline import run
 from micronas_tf.plan import ALPHA_FRACTION, Plan, make_plan
 from micronas_tf.progress import silent
-from micronas_tf.run_directory import RunDirectory, write_json
+from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.search import draw, random_search, rank, search, train_and_rank
 from micronas_tf.selection import find_architecture
 from micronas_tf.settings import Settings
@@ -43,7 +45,7 @@ def settings_of(latency_ms: float, memory_kb: float, seed: int) -> Settings:
 
 def accuracy_of(dataset: Dataset, settings: Settings, directory: Path) -> float:
     """int8 accuracy on the test part of a run whose architecture is found already."""
-    result = run(dataset, settings, directory, about={"source": "benchmark"})
+    result = run(dataset, settings, directory, about={"source": "arrays"})
     return float(result.metrics["int8"]["accuracy"])
 
 
@@ -79,7 +81,8 @@ def find_at_random(
 
 def _prepare(dataset: Dataset, settings: Settings, directory: Path) -> tuple[Plan, RunDirectory, Standardisation]:
     files = RunDirectory(directory)
-    files.search.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(directory, ignore_errors=True)
+    files.search.mkdir(parents=True)
     return make_plan(dataset, settings), files, Standardisation.fit(dataset.train)
 
 
@@ -128,11 +131,14 @@ def compare(data: Path, results: Path, runs: Path, **options: Any) -> None:
 
 def _pair(data: Path, settings: Settings, runs: Path, clock: Callable[[], float]) -> dict[str, Any]:
     dataset = load_dataset(str(data), seed=settings.seed)
-    name = f"{data.stem}-{settings.budget.latency_ms:g}-{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    seconds = find_by_dnas(dataset, settings, runs / f"{name}-dnas", clock)
-    trials = find_at_random(dataset, settings, runs / f"{name}-random", seconds, clock)
+    name = f"{data.stem}-{settings.budget.latency_ms:g}-{settings.budget.memory_bytes}-{settings.seed}"
+    found = runs / f"{name}.json"
+    if not found.exists():
+        seconds = find_by_dnas(dataset, settings, runs / f"{name}-dnas", clock)
+        trials = find_at_random(dataset, settings, runs / f"{name}-random", seconds, clock)
+        write_json(found, {"seconds": round(seconds, 1), "trials": trials})
     scores = {way: accuracy_of(dataset, settings, runs / f"{name}-{way}") for way in ("dnas", "random")}
-    return {**scores, "seconds": round(seconds, 1), "trials": trials}
+    return {**scores, **read_json(found)}
 
 
 @main.command()
