@@ -120,6 +120,11 @@ def test_measuring_is_offered_where_it_can_be_done_and_is_wanted() -> None:
     assert standard.endswith("--runtime tflm --window 128 --sensors 9 --classes 6")
 
 
+def test_no_command_is_offered_for_a_space_that_it_cannot_name() -> None:
+    own = build_space(128, 9, 6, SpaceConfig(fusion_filters_max=32))
+    assert len(latency_notes("auto", BOARD.id, "tflm", own)) == 1
+
+
 def test_the_command_that_is_offered_exists() -> None:
     words = latency_notes("auto", BOARD.id, "tflm", SPACE)[1].partition(": ")[2].split()
     context = characterize.make_context("characterize", words[2:])
