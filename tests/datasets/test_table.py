@@ -192,7 +192,7 @@ def test_an_identifier_that_is_read_as_a_channel_is_noted(tmp_path: Path) -> Non
 def test_columns_that_are_separated_otherwise_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "samples.csv"
     samples().to_csv(path, index=False, sep=";")
-    with pytest.raises(DataError, match="separated by commas. Received the header: 'Time;count;noise;label'"):
+    with pytest.raises(DataError, match=r"separated by commas\. Received the header: 'Time;count;noise;label'"):
         load_dataset(path, window=16)
 
 

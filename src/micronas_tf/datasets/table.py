@@ -95,8 +95,8 @@ def _read_frame(path: Path) -> pd.DataFrame:
         raise DataError(f"Columns are separated by commas. Received the header: {names[0]!r}. Write it with commas.")
     if nameless := [place for place, name in enumerate(names, 1) if name.startswith(_NAMELESS)]:
         raise DataError(
-            f"Column {nameless[0]} has no name. If it is an index that was saved along, drop it: a row number tells the "
-            "class. If it is a sensor, name it."
+            f"Column {nameless[0]} has no name. If it is an index that was saved along, drop it: a row number tells "
+            "the class. If it is a sensor, name it."
         )
     special = names.str.lower().isin([*_TIME_UNITS, "label", "subject", "recording"])
     frame.columns = pd.Index(np.where(special, names.str.lower(), names))
