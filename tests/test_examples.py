@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from itertools import product
 from pathlib import Path
@@ -30,11 +29,6 @@ from micronas_tf.space import SpaceConfig, build_space, is_valid, lower
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 BOARD = load_board("nucleo_f446re")
-
-
-def require_cmake() -> None:
-    if shutil.which("cmake") is None or shutil.which("cc") is None:
-        pytest.skip("cmake or cc is not on PATH")
 
 
 def build_firmware(folder: Path, bundle: Path, build: Path, *options: str) -> Path:
@@ -107,7 +101,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, np.ndarray
 def test_the_firmware_slides_its_window_over_the_samples(
     bundled: tuple[Model, np.ndarray, Path], hop: int | None, tmp_path: Path
 ) -> None:
-    require_cmake()
+    require_tools("cmake", "cc")
     model, samples, bundle = bundled
     step = hop or 8  # half a window
     cut = np.stack([samples[start : start + 16] for start in range(0, len(samples) - 15, step)])
@@ -118,7 +112,7 @@ def test_the_firmware_slides_its_window_over_the_samples(
 
 
 def test_a_hop_longer_than_a_window_does_not_build(bundled: tuple[Model, np.ndarray, Path], tmp_path: Path) -> None:
-    require_cmake()
+    require_tools("cmake", "cc")
     with pytest.raises(AssertionError, match="a hop is at least one sample and at most a window"):
         build_firmware(EXAMPLES / "firmware", bundled[2], tmp_path, "-DSTREAM_HOP=17")
 
@@ -206,7 +200,7 @@ def test_the_page_shows_what_the_example_of_spaces_prints() -> None:
 def test_own_csv_from_the_table_to_the_firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program that a PC runs answers a recording as LiteRT does, window by window."""
     require_tools()
-    require_cmake()
+    require_tools("cmake", "cc")
     monkeypatch.chdir(tmp_path)
     table = motion.samples(people=4, seconds=8)
     table.to_csv("mine.csv", index=False)
