@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from itertools import product
 from pathlib import Path
@@ -34,18 +35,27 @@ BOARD = load_board("nucleo_f446re")
 def build_firmware(folder: Path, bundle: Path, build: Path, *options: str) -> Path:
     """As its CMakeLists.txt says; every warning is an error here."""
     flags = ("-DCMAKE_C_FLAGS=-Wall -Wextra -Werror", f"-DBUNDLE={bundle}", *options)
-    for arguments in (("-S", folder, "-B", build, *flags), ("--build", build)):
-        done = subprocess.run(["cmake", *map(str, arguments)], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    run_cmake("-S", folder, "-B", build, *flags)
+    run_cmake("--build", build)
     return build / "classify"
+
+
+def run_cmake(*arguments: str | Path, cwd: Path | None = None) -> None:
+    done = subprocess.run(["cmake", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def classify(program: Path, samples: np.ndarray) -> list[tuple[str, float]]:
     """What the program answers to a stream of samples [time, channels]: class and score of each window."""
     lines = "\n".join(",".join(f"{value:.9g}" for value in sample) for sample in samples)
-    done = subprocess.run([program], input=lines, capture_output=True, text=True, check=True, timeout=60)
-    answers = [line.rsplit(" ", 1) for line in done.stdout.splitlines()]
-    return [(name, float(score)) for name, score in answers]
+    return answers(
+        subprocess.run([program], input=lines, capture_output=True, text=True, check=True, timeout=60).stdout
+    )
+
+
+def answers(output: str) -> list[tuple[str, float]]:
+    lines = [line.rsplit(" ", 1) for line in output.splitlines()]
+    return [(name, float(score)) for name, score in lines]
 
 
 def expected(
@@ -106,9 +116,36 @@ def test_the_firmware_slides_its_window_over_the_samples(
     step = hop or 8  # half a window
     cut = np.stack([samples[start : start + 16] for start in range(0, len(samples) - 15, step)])
     options = [f"-DSTREAM_HOP={hop}"] if hop else []
-    answers = classify(build_firmware(EXAMPLES / "firmware", bundle, tmp_path, *options), samples)
-    assert answers == expected(model.flatbuffer, model.standardisation, cut, model.class_names)
-    assert len({name for name, _ in answers}) > 1
+    found = classify(build_firmware(EXAMPLES / "firmware", bundle, tmp_path, *options), samples)
+    assert found == expected(model.flatbuffer, model.standardisation, cut, model.class_names)
+    assert len({name for name, _ in found}) > 1
+
+
+@pytest.mark.parametrize("cross", [False, True])
+def test_the_program_on_the_page_of_the_bundle(
+    bundled: tuple[Model, np.ndarray, Path], cross: bool, tmp_path: Path
+) -> None:
+    """In a project of its own, as the page says; what it prints of a window of zeros is LiteRT's answer."""
+    require_tools("cmake", "arm-none-eabi-gcc" if cross else "cc")
+    model, _, bundle = bundled
+    page = (EXAMPLES.parent / "docs" / "bundle.md").read_text(encoding="utf-8")
+    (tmp_path / "main.c").write_text(re.findall(r"```c\n(.*?)```", page, re.DOTALL)[0])
+    shutil.copytree(bundle, tmp_path / "bundle")
+    # A program for a board needs start-up code, too; that its parts compile is enough here.
+    kind = "library(your_program STATIC" if cross else "executable(your_program"
+    (tmp_path / "CMakeLists.txt").write_text(
+        f"cmake_minimum_required(VERSION 3.18)\nproject(own C)\nadd_subdirectory(bundle)\nadd_{kind} main.c)\n"
+        "target_link_libraries(your_program micronas_model)\n"
+    )
+    options = re.findall(r"-DCMAKE_TOOLCHAIN_FILE=\S+ -DMICRONAS_CPU=[\w-]+", page)[0].split() if cross else []
+    run_cmake("-S", ".", "-B", "build", *options, cwd=tmp_path)
+    run_cmake("--build", "build", cwd=tmp_path)
+    if not cross:
+        said = subprocess.run([tmp_path / "build" / "your_program"], capture_output=True, text=True, check=True).stdout
+        ((name, score),) = expected(
+            model.flatbuffer, model.standardisation, np.zeros((1, 16, 3), np.float32), model.class_names
+        )
+        assert said == f"{name} {score:.2f}\n"
 
 
 def test_a_hop_longer_than_a_window_does_not_build(bundled: tuple[Model, np.ndarray, Path], tmp_path: Path) -> None:
@@ -198,16 +235,15 @@ def test_the_page_shows_what_the_example_of_spaces_prints() -> None:
 
 @pytest.mark.slow
 def test_own_csv_from_the_table_to_the_firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program that a PC runs answers a recording as LiteRT does, window by window."""
+    """The program that a PC runs, by the page's own lines, answers the samples as LiteRT does, window by window."""
     require_tools()
     require_tools("cmake", "cc")
     monkeypatch.chdir(tmp_path)
     table = motion.samples(people=4, seconds=8)
-    table.to_csv("mine.csv", index=False)
-    arguments = ["mine.csv", "--window", "50", "--hop", "20", "--quick", "--out", "runs/mine"]
-    done = CliRunner().invoke(own_csv.main, arguments)
+    table.to_csv("samples.csv", index=False)
+    done = CliRunner().invoke(own_csv.main, ["samples.csv", "--quick", "--out", "runs/own_csv"])
     assert done.exit_code == 0, done.output
-    run = tmp_path / "runs" / "mine"
+    run = tmp_path / "runs" / "own_csv"
     verified = json.loads((run / "verify.json").read_text())
     assert (verified["bit_exact"], verified["board"]) == (True, "qemu_cortex_m4")
     metrics = json.loads((run / "metrics.json").read_text())
@@ -216,12 +252,16 @@ def test_own_csv_from_the_table_to_the_firmware(tmp_path: Path, monkeypatch: pyt
     # Predicted for the board that the emulated one stands for; 3 % is the stated error of the emulation.
     assert verified["latency_ms"]["measured"] == pytest.approx(metrics["latency_ms"]["value"], rel=0.03)
 
-    program = build_firmware(run / "firmware", run / "firmware" / "bundle", tmp_path / "build", "-DSTREAM_HOP=20")
-    one = table[table["recording"] == table["recording"].iloc[-1]][list(motion.CHANNELS)].to_numpy(np.float32)
-    cut = np.stack([one[start : start + 50] for start in range(0, len(one) - 49, 20)])
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8").partition("### Into a firmware project")[2]
+    lines = re.findall(r"```console\n(.*?)```", page, re.DOTALL)[0].replace("$ ", "")
+    said = subprocess.run(["bash", "-ec", lines], capture_output=True, text=True, check=True).stdout
+    stream = table[list(motion.CHANNELS)].to_numpy(np.float32)
+    cut = np.stack([stream[start : start + 64] for start in range(0, len(stream) - 63, 32)])
     scale = Standardisation.from_json(json.loads((run / "standardisation.json").read_text()))
     classes = tuple(json.loads((run / "run.json").read_text())["data"]["classes"])
-    assert classify(program, one) == expected((run / "model.tflite").read_bytes(), scale, cut, classes)
+    # Before them stands what CMake says.
+    wanted = expected((run / "model.tflite").read_bytes(), scale, cut, classes)
+    assert answers("\n".join(said.splitlines()[-len(wanted) :])) == wanted
 
 
 def test_own_csv_does_not_write_over_a_run(tmp_path: Path) -> None:
