@@ -10,7 +10,7 @@ OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
-SOURCES := src tests benchmarks docs
+SOURCES := src tests benchmarks docs examples
 # Two or more test processes share the files; each imports TensorFlow, about 1 GB of memory.
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile
 

@@ -14,7 +14,7 @@ import micronas_tf
 from micronas_tf import api, pareto
 from micronas_tf.boards import Budget
 from micronas_tf.datasets import Dataset
-from micronas_tf.errors import BoardError, DataError, MicronasError, RunError
+from micronas_tf.errors import BoardError, DataError, MicronasError, RunError, SpaceError
 from micronas_tf.front import Pareto
 from micronas_tf.progress import silent
 from micronas_tf.record import run_record
@@ -97,6 +97,21 @@ def test_arguments_become_settings() -> None:
         time_budget_s=5400.0,
         pareto=Pareto("memory", 3),
     )
+
+
+def test_a_space_of_other_numbers_has_its_own_extra_cells() -> None:
+    space = SpaceConfig(fusion_filters_max=32, extra_cells=1)
+    assert api.MicroNAS(space=space).settings.space == space
+    with pytest.raises(SpaceError, match="space with 1, and extra_cells=2"):
+        api.MicroNAS(space=space, extra_cells=2)
+
+
+def test_the_notes_on_the_data_are_said(called: Called, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was left out of a table stands in no other place that one looks at before the training."""
+    rows = [f"{k / 50},{'ab'[k // 100 % 2]},{k % 7},{k % 11}" for k in range(400)]
+    (tmp_path / "t.csv").write_text("\n".join(["time,label,p,q", *rows]) + "\n")
+    api.MicroNAS().fit(tmp_path / "t.csv", window=16, hop=16)
+    assert "16 of 400 samples fill no window and were left out." in capsys.readouterr().err
 
 
 def test_a_time_budget_in_seconds_is_one() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.firmware.images import REQUIRED, require_tools
 
 SCRIPT = Path(__file__).resolve().parents[1] / ".ci/run"
-PACKAGES = "python3-venv gcc libc6-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm chromium"
+PACKAGES = "python3-venv gcc libc6-dev cmake gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm chromium"
 STAND_IN = """#!/bin/sh
 echo "{name} $* [$MICRONAS_TF_CI]" >> "{log}"
 exit {status}
@@ -59,7 +59,7 @@ def test_missing_tools_are_installed_and_then_required(commands: Path) -> None:
 
 
 def test_nothing_is_installed_where_everything_is_there(commands: Path) -> None:
-    for name in ("python3", "cc", "arm-none-eabi-gcc", "qemu-system-arm", "chromium"):
+    for name in ("python3", "cc", "cmake", "arm-none-eabi-gcc", "qemu-system-arm", "chromium"):
         stand_in(commands, name)
     done, called = run_script(commands)
     assert done.returncode == 0, done.stderr

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = tuple(
     sorted(
         path
-        for pattern in ("*.md", "docs/**/*.md", "data/*.md", "firmware_pio/*.md", "benchmarks/*.md")
+        for pattern in ("*.md", "docs/**/*.md", "data/*.md", "firmware_pio/*.md", "benchmarks/*.md", "examples/**/*.md")
         for path in ROOT.glob(pattern)
     )
 )

@@ -48,7 +48,7 @@ def test_a_named_table_is_of_the_runtime_that_is_asked_for(tables: Path) -> None
 
 
 def test_without_any_source_the_remedy_is_to_measure() -> None:
-    with pytest.raises(CostError, match="make characterize BOARD=nicla_sense_me"):
+    with pytest.raises(CostError, match="characterize --board nicla_sense_me` if it has a firmware, else a table"):
         latency_source("auto", load_board("nicla_sense_me"), "bundle")
 
 
@@ -118,6 +118,11 @@ def test_measuring_is_offered_where_it_can_be_done_and_is_wanted() -> None:
     assert COMMAND.format("qemu_cortex_m4", "bundle") in latency_notes("auto", "qemu_cortex_m4", "bundle", SPACE)[1]
     standard = latency_notes("auto", BOARD.id, "tflm", build_space(128, 9, 6))[1]
     assert standard.endswith("--runtime tflm --window 128 --sensors 9 --classes 6")
+
+
+def test_no_command_is_offered_for_a_space_that_it_cannot_name() -> None:
+    own = build_space(128, 9, 6, SpaceConfig(fusion_filters_max=32))
+    assert len(latency_notes("auto", BOARD.id, "tflm", own)) == 1
 
 
 def test_the_command_that_is_offered_exists() -> None:

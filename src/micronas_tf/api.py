@@ -15,7 +15,7 @@ from micronas_tf.boards import DEFAULT_BOARD, Budget, MemoryFigure
 from micronas_tf.console import KIB, ConsoleProgress
 from micronas_tf.cost import Runtime
 from micronas_tf.datasets import Dataset, Windows, load_dataset, split_dataset
-from micronas_tf.errors import BoardError, DataError, MicronasError, RunError
+from micronas_tf.errors import BoardError, DataError, MicronasError, RunError, SpaceError
 from micronas_tf.estimation import latency_notes
 from micronas_tf.front import Axis, Pareto
 from micronas_tf.pareto import explore
@@ -50,6 +50,7 @@ class MicroNAS:
         runtime: whose kernels will run the model: `tflm` or `bundle`.
         margin: latency is kept below limit / (1 + margin); the source's mean error when None.
         extra_cells: stride-1 cells after each stride-2 cell; the space's default when None.
+        space: other numbers of the search space than the paper's; it has its own `extra_cells`.
         saved_model: also write a SavedModel.
         time_budget: the whole job's, a duration like `10m`, or seconds; None: no limit.
         pareto: `latency` or `memory`: also train models along that cost, from the same search.
@@ -74,6 +75,7 @@ class MicroNAS:
         runtime: Runtime = "tflm",
         margin: float | None = None,
         extra_cells: int | None = None,
+        space: SpaceConfig | None = None,
         saved_model: bool = False,
         time_budget: str | float | None = None,
         pareto: Axis | None = None,
@@ -90,7 +92,7 @@ class MicroNAS:
             strategy=strategy,
             quantisation=quantize,
             seed=seed,
-            space=SpaceConfig() if extra_cells is None else SpaceConfig(extra_cells=extra_cells),
+            space=_space(space, extra_cells),
             # Epochs that someone asks for are meant: no least number of steps then.
             search=SearchRecipe() if epochs is None else SearchRecipe(epochs=epochs, least_steps=0),
             training=TrainingRecipe() if epochs is None else TrainingRecipe(epochs=epochs, least_steps=0),
@@ -213,7 +215,7 @@ def _run(
         if not verbose:
             return run(dataset, settings, directory, **options, progress=silent)
         with ConsoleProgress(settings.budget) as progress:
-            for note in _latency_notes(dataset, settings):
+            for note in (*dataset.notes, *_latency_notes(dataset, settings)):
                 progress.say(note)
             return run(dataset, settings, directory, **options, progress=progress)
     except KeyboardInterrupt as interrupt:
@@ -245,6 +247,17 @@ def _from_arrays(  # noqa: PLR0917
     both = Windows.of(x_both, y_both, **about)
     first = np.arange(len(both)) < len(np.asarray(x))
     return Dataset("arrays", both.subset(first), both.subset(~first))
+
+
+def _space(space: SpaceConfig | None, extra_cells: int | None) -> SpaceConfig:
+    if space is None:
+        return SpaceConfig() if extra_cells is None else SpaceConfig(extra_cells=extra_cells)
+    if extra_cells is not None:
+        raise SpaceError(
+            f"A space has its own extra_cells. Received both: space with {space.extra_cells}, and "
+            f"extra_cells={extra_cells}. Leave one out."
+        )
+    return space
 
 
 def _to_seconds(duration: str | float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,9 @@ def latency_notes(name: str, board_name: str, runtime: Runtime, space: SearchSpa
     counts = {part: count for part, count in source_counts(source, operators).items() if count}
     measured = sum(is_measured(source, op) for op in operators)
     origins = f"Latency of {len(operators)} operators: {'; '.join(f'{n} by the {part}' for part, n in counts.items())}."
-    if name != "auto" or not board.firmware or measured == len(operators):
+    # `characterize` knows the number of extra cells, and no other number of a space.
+    usual = replace(SpaceConfig(), extra_cells=space.config.extra_cells) == space.config
+    if name != "auto" or not board.firmware or measured == len(operators) or not usual:
         return (origins,)
     what = f"the other {len(operators) - measured}" if measured else "them"
     return (origins, f"To measure {what}: {_characterize_command(board_name, runtime, space, resume=measured > 0)}")

@@ -163,7 +163,7 @@ def test_a_users_model_takes_precedence_over_the_shipped_one(tmp_path: Path) -> 
 
 
 def test_a_board_without_any_source_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(CostError, match="make characterize BOARD=my_board"):
+    with pytest.raises(CostError, match="micronas-tf fit-latency CSV --board my_board"):
         default_source("my_board", [tmp_path], "bundle")
 
 

@@ -28,6 +28,12 @@ def samples(n: int = 200) -> pd.DataFrame:
     )
 
 
+def two_rates(frame: pd.DataFrame, rate: float) -> pd.DataFrame:
+    """Two recordings at 50 Hz, one of half as many samples at another rate."""
+    other = frame.iloc[50:150].assign(Time=np.arange(100) / rate)
+    return pd.concat([frame.assign(recording=1), other.assign(recording=2)])
+
+
 def csv(folder: Path, frame: pd.DataFrame) -> Path:
     path = folder / "samples.csv"
     frame.to_csv(path, index=False)
@@ -152,6 +158,12 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
         (lambda f: f.assign(recording=f.index), "one row only"),
         (lambda f: f.assign(label=f.index // 10 % 2), "holds a window of 16 samples. Longest run: 10"),
         (lambda f: f.assign(label=None), "Longest run: 0"),
+        (lambda f: f.assign(label=f.noise), "Labels are classes, .* data row 1 of column 'label'"),
+        (lambda f: f.assign(**{"Unnamed: 0": f.index}), "Column 5 has no name"),
+        (lambda f: two_rates(f, 25), "evenly spaced in time, but 33% of the steps"),
+        # 2 × 11 windows of the first recording, and 2 × ((50 - 16) // 8 + 1) of the second.
+        (lambda f: two_rates(f, 90), "10 of 32 windows .* median 50 Hz: from data row 201 on it is 90 Hz"),
+        (lambda f: two_rates(f, 35), "10 of 32 windows .* median 50 Hz: from data row 201 on it is 35 Hz"),
         (lambda f: f.assign(label="walk"), "at least two classes"),
         (lambda f: f.iloc[:0], "empty"),
     ],
@@ -161,6 +173,27 @@ def test_a_bad_table_gets_one_clear_sentence(tmp_path: Path, change: Change, wor
     with pytest.raises(DataError, match=words) as caught:
         load_dataset(path, window=16)
     assert str(path) in str(caught.value)
+
+
+def test_clocks_that_differ_a_little_are_one_rate(tmp_path: Path) -> None:
+    """A tenth faster is the other phone's clock."""
+    dataset = load_dataset(csv(tmp_path, two_rates(samples(), 55)), window=16)
+    assert dataset.train.sampling_rate_hz == pytest.approx(50)
+
+
+def test_an_identifier_that_is_read_as_a_channel_is_noted(tmp_path: Path) -> None:
+    """Still in every window, another value in others; a channel that stands still everywhere tells nothing."""
+    frame = samples(400).assign(person=np.arange(400) // 100, dead=0)
+    (note,) = (n for n in read_table(str(csv(tmp_path, frame)), Cut(20, 20)).notes if "fill no window" not in n)
+    assert note.startswith("'person' never changes within a window")
+    assert "rename it to subject" in note
+
+
+def test_columns_that_are_separated_otherwise_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "samples.csv"
+    samples().to_csv(path, index=False, sep=";")
+    with pytest.raises(DataError, match=r"separated by commas\. Received the header: 'Time;count;noise;label'"):
+        load_dataset(path, window=16)
 
 
 @pytest.mark.parametrize("content", ["", "time,label,a\n1,x,2\n1,x,2,3,4\n", "\x00\x01"])
@@ -177,7 +210,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: str) -> Non
         (None, None, "give the window length"),
         (None, 8, "A hop needs a window"),
         (16, 0, "at least one sample"),
-        (4, 4, "at least 8 samples"),
+        (4, 4, r"at least 8 samples. Received: 4 \(--window\)"),
     ],
 )
 def test_a_table_needs_a_sensible_cut(tmp_path: Path, window: int | None, hop: int | None, words: str) -> None:

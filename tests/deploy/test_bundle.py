@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.firmware.images import require_tools
 
 from micronas_tf.boards import load_board
 from micronas_tf.cost import arena_bytes
@@ -90,19 +91,16 @@ def test_golden_vectors(case: Case) -> None:
         assert float_literal(value) in text
 
 
-@pytest.mark.parametrize("tool", ["cmake"])
-def test_cmake_builds_the_library_and_the_selftest_passes(case: Case, tmp_path: Path, tool: str) -> None:
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not on PATH")
+def test_cmake_builds_the_library_and_the_selftest_passes(case: Case, tmp_path: Path) -> None:
+    require_tools("cmake", "cc")
     _, _, bundle = case
     for arguments in (("-S", str(bundle), "-B", str(tmp_path)), ("--build", str(tmp_path))):
-        subprocess.run([tool, *arguments], check=True, capture_output=True)
+        subprocess.run(["cmake", *arguments], check=True, capture_output=True)
     assert subprocess.run([tmp_path / "selftest"], check=False).returncode == 0
 
 
 def test_cmake_builds_for_a_cortex_m(case: Case, tmp_path: Path) -> None:
-    if shutil.which("cmake") is None or shutil.which(elf.COMPILER) is None:
-        pytest.skip("cmake or arm-none-eabi-gcc is not on PATH")
+    require_tools("cmake", elf.COMPILER)
     _, _, bundle = case
     options = ("-DCMAKE_TOOLCHAIN_FILE=arm-none-eabi.cmake", "-DMICRONAS_CPU=cortex-m33")
     for arguments in (("-S", str(bundle), "-B", str(tmp_path), *options), ("--build", str(tmp_path))):

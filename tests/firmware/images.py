@@ -22,11 +22,20 @@ REQUIRED: Final = "MICRONAS_TF_CI"
 """Set by .ci/run, this variable says that compiler and emulator must be there."""
 
 
-def require_tools() -> None:
-    """Skips the test where compiler or emulator are missing; fails it where they must not be."""
-    missing = [tool for tool in (COMPILER, QEMU) if shutil.which(tool) is None]
+PACKAGES: Final = {
+    COMPILER: "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    QEMU: "qemu-system-arm",
+    "cc": "gcc libc6-dev",
+    "cmake": "cmake",
+}
+"""As Debian names what a tool comes with."""
+
+
+def require_tools(*tools: str) -> None:
+    """Skips the test where a tool is missing, compiler or emulator if none is named; fails it where it must not be."""
+    missing = [tool for tool in tools or (COMPILER, QEMU) if shutil.which(tool) is None]
     if missing:
-        packages = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+        packages = " ".join(PACKAGES[tool] for tool in missing)
         reason = f"{' and '.join(missing)} not on PATH (Debian: apt install {packages})"
         if os.environ.get(REQUIRED):
             pytest.fail(reason)

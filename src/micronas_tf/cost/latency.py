@@ -61,7 +61,15 @@ class LatencySource(Protocol):
 
 def unknown_operator(op: OpSpec, board_id: str) -> CostError:
     """The error that every source raises for an operator it does not know."""
-    return CostError(f"No latency for {op} on {board_id}. Run `make characterize BOARD={board_id}`.")
+    return CostError(f"No latency for {op} on {board_id}. {how_to_measure(board_id)}")
+
+
+def how_to_measure(board_id: str) -> str:
+    """The remedy where cycles are missing. Not every board has a firmware that measures them."""
+    return (
+        f"Measure it: `micronas-tf characterize --board {board_id}` if it has a firmware, else a table of your own and "
+        f"`micronas-tf fit-latency CSV --board {board_id}` (docs/own-board.md)."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from micronas_tf.cost.latency import Estimate, OperationCount, unknown_operator
+from micronas_tf.cost.latency import Estimate, OperationCount, how_to_measure, unknown_operator
 from micronas_tf.cost.memory import Runtime
 from micronas_tf.cost.table import EMULATED, EMULATED_REL_ERROR
 from micronas_tf.cost.terms import TERMS
@@ -233,6 +233,6 @@ def load_operator_model(board_id: str, runtime: Runtime = "tflm") -> OperatorMod
         shipped = ", ".join(sorted(file.stem for file in models_directory().glob("*.json")))
         raise CostError(
             f"No fitted latency model for {board_id!r} with the runtime {runtime}. Shipped: {shipped}. "
-            f"Run `make characterize BOARD={board_id}`, or `micronas-tf fit-latency CSV --board {board_id}`."
+            f"{how_to_measure(board_id)}"
         )
     return read_operator_model(path)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from micronas_tf.cost.latency import Chain, LatencySource, LookupTable
+from micronas_tf.cost.latency import Chain, LatencySource, LookupTable, how_to_measure
 from micronas_tf.cost.memory import Runtime
 from micronas_tf.cost.operator_model import OperatorModel, model_path, models_directory, read_operator_model
 from micronas_tf.cost.table import read_table
@@ -45,10 +45,7 @@ def default_source(
     if model:
         sources.append(model)
     if not sources:
-        raise CostError(
-            f"No latency source for {board_id} with the runtime {runtime}. "
-            f"Run `make characterize BOARD={board_id}`, or `micronas-tf fit-latency CSV --board {board_id}`."
-        )
+        raise CostError(f"No latency source for {board_id} with the runtime {runtime}. {how_to_measure(board_id)}")
     return sources[0] if len(sources) == 1 else Chain(tuple(sources))
 
 

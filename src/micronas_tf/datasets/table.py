@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from micronas_tf.datasets.labels import IntArray, codes
 from micronas_tf.datasets.reader import Cut, Parts, Reader
-from micronas_tf.datasets.windows import FloatArray, Windows
+from micronas_tf.datasets.windows import MIN_WINDOW, FloatArray, Windows
 from micronas_tf.errors import DataError
 
 _TIME_UNITS: Final = {"time": 1.0, "time_s": 1.0, "time_ms": 1e-3, "time_us": 1e-6, "time_ns": 1e-9}
@@ -32,16 +32,27 @@ _GAP: Final = 1.75
 _SHORT: Final = 0.5
 _MOST_IRREGULAR: Final = 0.05
 
+# Of a window's mean step to that of the others: clocks differ by less, rates that someone has chosen by more.
+_SAME_RATE: Final = 0.25
+
+_NAMELESS: Final = "Unnamed: "
+"""What pandas calls a column whose header is empty."""
+
 
 def read_table(source: str, cut: Cut | None) -> Parts:
     """The windows cut from a CSV or Parquet table, unsplit.
 
     Raises:
         DataError: no cut given, unreadable, a column missing or not numeric, time that does not ascend
-            or is irregular, or no run as long as a window.
+            or is irregular, several rates, or no run as long as a window.
     """
     if cut is None:
-        raise DataError("A table of samples is cut into windows: give the window length in samples (--window).")
+        raise DataError(
+            "A table of samples is cut into windows: give the window length in samples (--window), for example two "
+            "seconds of samples."
+        )
+    if cut.window < MIN_WINDOW:
+        raise DataError(f"A window has at least {MIN_WINDOW} samples. Received: {cut.window} (--window).")
     frame = _read_frame(Path(source))
     time, channels = _columns(frame)
     samples = np.stack([_numbers(frame, name) for name in channels], axis=1)
@@ -50,11 +61,12 @@ def read_table(source: str, cut: Cut | None) -> Parts:
     order = np.argsort(stream, kind="stable")
     seconds, stream = _seconds(frame[time], _TIME_UNITS[time])[order], stream[order]
     follows, rate = _continuity(seconds, stream, order)
-    codes_of_labels, labels = pd.factorize(frame["label"])
+    codes_of_labels, labels = pd.factorize(_labels(frame["label"]))
     label = codes_of_labels[order]
     labelled = label >= 0
     follows &= labelled[1:] & (label[1:] == label[:-1])
     first = _first_rows(follows, labelled, cut)
+    _check_one_rate(seconds, first, order, cut)
     rows = order[first]
     windows = Windows.of(
         samples[order][first[:, None] + np.arange(cut.window)],
@@ -65,7 +77,7 @@ def read_table(source: str, cut: Cut | None) -> Parts:
         recording=None if recording is None else recording[rows],
         start=first - np.searchsorted(stream, stream[first]),
     )
-    return Parts(windows, notes=_notes(first, labelled, cut))
+    return Parts(windows, notes=(*_notes(first, labelled, cut), *_identifiers(windows)))
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
@@ -79,6 +91,13 @@ def _read_frame(path: Path) -> pd.DataFrame:
     if frame.empty:
         raise DataError("This table is empty. Give a header row and one row per sample.")
     names = frame.columns.astype(str).str.strip()
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
+        raise DataError(f"Columns are separated by commas. Received the header: {names[0]!r}. Write it with commas.")
+    if nameless := [place for place, name in enumerate(names, 1) if name.startswith(_NAMELESS)]:
+        raise DataError(
+            f"Column {nameless[0]} has no name. If it is an index that was saved along, drop it: a row number tells "
+            "the class. If it is a sensor, name it."
+        )
     special = names.str.lower().isin([*_TIME_UNITS, "label", "subject", "recording"])
     frame.columns = pd.Index(np.where(special, names.str.lower(), names))
     return frame
@@ -89,9 +108,12 @@ def _columns(frame: pd.DataFrame) -> tuple[str, list[str]]:
     found = ", ".join(frame.columns)
     times = [name for name in frame.columns if name in _TIME_UNITS]
     if len(times) != 1:
-        raise DataError(f"A table has one time column ({', '.join(_TIME_UNITS)}). Columns found: {found}. Rename one.")
+        raise DataError(
+            f"A table has one time column ({', '.join(_TIME_UNITS)}). Columns found: {found}. "
+            "Rename the one that holds the time."
+        )
     if "label" not in frame.columns:
-        raise DataError(f"Column 'label' is missing. Columns found: {found}. Rename the column of the classes.")
+        raise DataError(f"Column 'label' is missing. Columns found: {found}. Rename the column of the classes to it.")
     channels = [name for name in frame.columns if name not in {times[0], "label", "subject", "recording"}]
     if not channels:
         raise DataError(f"There is no channel column beside time and label. Columns found: {found}. Add the sensors.")
@@ -117,6 +139,18 @@ def _numbers(frame: pd.DataFrame, name: str) -> FloatArray:
             f"{missing[0] + 1}. Fill them, or drop the rows (a gap in time then ends the window)."
         )
     return values
+
+
+def _labels(column: pd.Series[Any]) -> pd.Series[Any]:
+    """The labels, which are classes: numbers with a fraction come from a sensor."""
+    if pd.api.types.is_float_dtype(column):
+        broken = np.flatnonzero((column.notna() & (column != column.round())).to_numpy())
+        if len(broken):
+            raise DataError(
+                f"Labels are classes, integers or strings, but data row {broken[0] + 1} of column 'label' has "
+                f"{column.iloc[broken[0]]:g}. Is it the column of a sensor?"
+            )
+    return column
 
 
 def _streams(frame: pd.DataFrame) -> tuple[IntArray, IntArray | None, IntArray | None]:
@@ -195,6 +229,35 @@ def _first_rows(follows: NDArray[np.bool_], labelled: NDArray[np.bool_], cut: Cu
             f"Longest run: {longest}. Use a shorter window."
         )
     return first
+
+
+def _check_one_rate(seconds: NDArray[np.float64], first: IntArray, order: IntArray, cut: Cut) -> None:
+    """The steps within a run are even; here, those of one window against those of the others.
+
+    Raises:
+        DataError: names the first window that is off, and both rates.
+    """
+    steps = (seconds[first + cut.window - 1] - seconds[first]) / (cut.window - 1)
+    median = float(np.median(steps))
+    other = np.flatnonzero(np.maximum(steps, median) / np.minimum(steps, median) > 1 + _SAME_RATE)
+    if len(other):
+        raise DataError(
+            f"All samples have one rate, but {len(other)} of {len(first)} windows do not have the median "
+            f"{1 / median:.4g} Hz: from data row {order[first[other[0]]] + 1} on it is {1 / steps[other[0]]:.4g} Hz. "
+            "Resample them to one rate, or leave them out."
+        )
+
+
+def _identifiers(windows: Windows) -> tuple[str, ...]:
+    """A note on channels that stand still in every window and differ between windows, as no sensor does."""
+    still = (windows.x == windows.x[:, :1]).all(axis=(0, 1)) & (windows.x[:, 0] != windows.x[0, 0]).any(axis=0)
+    names = [repr(name) for name, is_still in zip(windows.channel_names, still.tolist(), strict=True) if is_still]
+    if not names:
+        return ()
+    return (
+        f"{', '.join(names)} never changes within a window, yet is read as a channel. If it names a person or a "
+        "recording, rename it to subject or recording; else drop it.",
+    )
 
 
 def _notes(first: IntArray, labelled: NDArray[np.bool_], cut: Cut) -> tuple[str, ...]:

@@ -37,6 +37,8 @@ class SpaceConfig:
     extra_cells: int = 2
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_whole(field.name, getattr(self, field.name), several=field.name.endswith("_kernels"))
         for name in ("time", "fusion"):
             object.__setattr__(self, f"{name}_kernels", tuple(getattr(self, f"{name}_kernels")))
             largest, step = getattr(self, f"{name}_filters_max"), getattr(self, f"{name}_granularity")
@@ -71,15 +73,17 @@ class SpaceConfig:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(data) - known):
             raise SpaceError(f"Unknown field(s) of the search space: {', '.join(unknown)}. Known: {sorted(known)}.")
-        for name, value in data.items():
-            if not (
-                isinstance(value, int) or (isinstance(value, list | tuple) and all(isinstance(v, int) for v in value))
-            ):
-                raise SpaceError(
-                    f"{name} of the search space must be a whole number or a list of them. Received: {value!r}."
-                )
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
         return cls(**values)
+
+
+def _check_whole(name: str, value: object, *, several: bool) -> None:
+    """Raises SpaceError for a value that no arithmetic on sizes survives."""
+    if several and isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+        return
+    if several or not isinstance(value, int):
+        what = "a list of whole numbers" if several else "a whole number"
+        raise SpaceError(f"{name} of the search space must be {what}. Received: {value!r}.")
 
 
 def halvings(extent: int, least: int) -> int:
