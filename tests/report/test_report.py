@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,25 @@ def test_a_search_that_ended_undecided_is_told(tmp_path: Path) -> None:
     text = history.read_text().replace("0.4,30000.0", "0.93,30000.0")
     assert "undecided" not in found(read_run(tmp_path))
     history.write_text(text)
-    assert "undecided (indecision 0.93" in found(read_run(tmp_path))
+    said = found(read_run(tmp_path))
+    assert "undecided (indecision 0.93" in said
+    assert "Give it more --epochs." in said
+    settings = read_json(RunDirectory(tmp_path).run)
+    settings["settings"]["time_budget_s"] = 60.0
+    write_json(RunDirectory(tmp_path).run, settings)
+    assert "Give it more --time-budget." in found(read_run(tmp_path))
+
+
+def test_who_is_unsure_of_the_latency_measures_what_can_be_measured(tmp_path: Path) -> None:
+    """The command is one that `characterize` reads."""
+    run = changed(tmp_path, lambda m: m["latency_ms"].update(rel_error=0.23))
+    (command,) = re.findall(r"micronas-tf (characterize .*?)\.( \||$)", found(run))
+    with main.commands["characterize"].make_context("characterize", command[0].split()[1:]) as context:
+        asked = context.params
+    assert (asked["board"], asked["runtime"]) == ("nucleo_f446re", "tflm")
+    assert (asked["window"], asked["sensors"]) == (run.data["window"], run.data["sensors"])
+    assert asked["classes"] == len(run.record["data"]["classes"])
+    assert "There is no firmware" in found(replace(run, board=replace(run.board, firmware=False)))
 
 
 def verdict(folder: Path, **board: Any) -> tuple[bool, str]:

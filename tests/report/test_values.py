@@ -24,6 +24,7 @@ from micronas_tf.report.realtime import paces
 from micronas_tf.report.run import read_run
 from micronas_tf.report.text import kilobytes, milliseconds, percent, shorten, signed, thousands, two_lines
 from micronas_tf.space import build_space, largest, lower
+from micronas_tf.timing import parse_duration
 
 from .sample import CLASSES, record, write_run
 
@@ -121,14 +122,18 @@ def test_the_command_says_again_what_the_run_was_told() -> None:
         "margin": 0.05,
         "runtime": "bundle",
         "saved_model": True,
+        "time_budget_s": 90.0,
+        "pareto": {"axis": "memory", "points": 3},
     }
     found |= {"window": 64, "hop": 16}
     options = parsed(command_of(found))
+    assert parse_duration(str(options["time_budget"])) == 90.0
     told = {
         "source": "my data/windows.npz", "window": 64, "hop": 16, "board": "nucleo_f446re", "latency_ms": 12.5,
         "memory_kb": 24.0, "flash_kb": None, "strategy": "darts-gumbel",
         "memory_figure": "peak", "epochs": 12, "seed": 7, "quantize": "ptq",
         "latency_source": "auto", "runtime": "bundle", "margin": 0.05, "saved_model": True, "extra_cells": None,
+        "pareto": "memory", "pareto_points": 3,
     }  # fmt: skip
     assert {name: options[name] for name in told} == told
 

@@ -28,7 +28,7 @@ def command_of(record: Mapping[str, Any]) -> str:
 def _options(record: Mapping[str, Any]) -> list[list[str]]:
     """Each option with its value; those at their defaults are left out."""
     settings = record["settings"]
-    budget, search = settings["budget"], settings["search"]
+    budget, search, pareto = settings["budget"], settings["search"], settings.get("pareto") or {}
     given = {
         "--window": record["window"],
         "--hop": record["hop"],
@@ -46,6 +46,9 @@ def _options(record: Mapping[str, Any]) -> list[list[str]]:
         "--margin": settings["margin"],
         "--extra-cells": settings["space"]["extra_cells"],
         "--seed": settings["seed"],
+        "--time-budget": settings.get("time_budget_s"),
+        "--pareto": pareto.get("axis"),
+        "--pareto-points": pareto.get("points"),
     }
     defaults = {"--memory-figure": "arena", "--strategy": "dnas", "--quantize": "qat", "--latency-source": "auto",
                 "--runtime": "tflm", "--extra-cells": 2}  # fmt: skip

@@ -112,8 +112,8 @@ def _unused(run: Run) -> Tip | None:
     said = ", ".join(f"{percent(1 - share, 0)} of the {name}" for name, share in used.items())
     return Tip(
         f"Unused: {said}.",
-        "The search found nothing better above this size in the time it had. Search longer (--epochs), or with another "
-        "--seed; if it stays so, a slower and cheaper board will do.",
+        f"The search found nothing better above this size in the time it had. Search longer ({_time(run)}), or with "
+        "another --seed; if it stays so, a slower and cheaper board will do.",
     )
 
 
@@ -161,17 +161,25 @@ def _interpreter(run: Run) -> Tip | None:
 def _uncertain_latency(run: Run) -> Tip | None:
     if measured_ms(run) is not None:
         return None
-    error, board = run.metrics["latency_ms"]["rel_error"], run.board.id
+    error = run.metrics["latency_ms"]["rel_error"]
     if error >= UNSURE_LATENCY:
-        return Tip(
-            f"The latency is known to ± {percent(error)} only.",
-            f"Measure the operators of this space on the board: make characterize BOARD={board}.",
-        )
+        return Tip(f"The latency is known to ± {percent(error)} only.", _measuring(run))
     beyond = [operator.node.name for operator in run.operators if "extrapolated" in operator.source]
     if not beyond:
         return None
     found = f"{len(beyond)} operators are outside the sizes that were measured ({_listed(beyond[:3])})."
-    return Tip(found, f"Measure them: make characterize BOARD={board}.")
+    return Tip(found, _measuring(run))
+
+
+def _measuring(run: Run) -> str:
+    if not run.board.firmware:
+        return f"There is no firmware for {run.board.id} yet: docs/own-board.md says how to bring cycles of your own."
+    data = run.data
+    return (
+        f"Measure the operators of this space: micronas-tf characterize --board {run.board.id} "
+        f"--runtime {run.settings['runtime']} --window {data['window']} --sensors {data['sensors']} "
+        f"--classes {len(run.record['data']['classes'])}."
+    )
 
 
 def _undecided(run: Run) -> Tip | None:
@@ -180,8 +188,13 @@ def _undecided(run: Run) -> Tip | None:
     entropy = run.history["entropy"].iloc[-1]
     return Tip(
         f"The search ended undecided (indecision {entropy:.2f}, where 1 is uniform).",
-        "What it would have preferred is hardly known yet. Give it more --epochs.",
+        f"What it would have preferred is hardly known yet. Give it more {_time(run)}.",
     )
+
+
+def _time(run: Run) -> str:
+    """The option that decides how long the search may take."""
+    return "--time-budget" if run.settings.get("time_budget_s") else "--epochs"
 
 
 def _listed(names: list[str]) -> str:
