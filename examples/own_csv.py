@@ -71,7 +71,8 @@ def main(csv: Path | None, out: Path, quick: bool, **options: Any) -> None:
         search += ["--epochs", 1, "--extra-cells", 0, "--quantize", "ptq"]
     micronas_tf("search", csv, *search)
 
-    # Every score of up to 256 test windows, bit for bit, and the cycles of each operator. With a board on USB:
+    # Every score of up to 256 test windows (and of random ones, where these are fewer than 200), bit for bit, and
+    # the cycles of each operator. With a board on USB:
     # --proof nucleo_f446re.
     if options["proof"] != "none":
         micronas_tf("verify", out, "--board", options["proof"])

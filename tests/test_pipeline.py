@@ -26,11 +26,11 @@ from micronas_tf.plan import make_plan
 from micronas_tf.promise import promise_broken
 from micronas_tf.quantize import Int8Report
 from micronas_tf.quantize.runtimes import Arena
-from micronas_tf.run_directory import RunDirectory, read_json
-from micronas_tf.search import Ranked, SearchRecipe
+from micronas_tf.run_directory import RunDirectory, read_json, write_json
+from micronas_tf.search import Projector, Ranked, SearchRecipe
 from micronas_tf.selection import find_architecture
 from micronas_tf.settings import Settings
-from micronas_tf.space import SpaceConfig
+from micronas_tf.space import SpaceConfig, lower
 from micronas_tf.training import TrainingRecipe
 
 SMALL = SpaceConfig(time_filters_max=8, fusion_filters_max=16, time_kernels=(3, 5), fusion_kernels=(3,), extra_cells=0)
@@ -270,3 +270,30 @@ def test_architectures_are_read_back(tmp_path: Path) -> None:
     assert (found.architecture, found.network, found.costs) == (known.architecture, known.network, known.costs)
     assert isinstance(found.architecture, Architecture)
     assert heard.stages == []
+
+
+def test_what_is_tried_is_distinct_and_within_budget(tmp_path: Path) -> None:
+    """A pool may name what the search proposes, too, and what fitted by the latencies of an earlier day."""
+    settings = replace(SETTINGS, search=replace(SETTINGS.search, trials=4))
+    plan, files = make_plan(DATA, settings), RunDirectory(tmp_path)
+    uniform = {group.name: [1 / len(group)] * len(group) for group in plan.figures.space.groups}
+    proposed = plan.projector.best(uniform, 2)
+    names = {candidate.architecture for candidate in proposed}
+    others = [one.architecture for one in plan.projector.explore(8, 0.1, 0) if one.architecture not in names][:3]
+    fast = plan.costs(lower(plan.figures.space, others[1])).latency.latency_ms
+    slow = plan.costs(lower(plan.figures.space, others[0])).latency.latency_ms
+    assert slow != fast
+    if slow < fast:
+        others[:2] = others[1::-1]
+        slow, fast = fast, slow
+    files.search.mkdir()
+    write_json(files.pool, [{"architecture": one.to_json()} for one in (proposed[0].architecture, *others[:2])])
+    tight = Budget(latency_ms=(slow + fast) / 2)
+    plan = replace(plan, projector=Projector(replace(plan.figures, budget=tight), plan.costs))
+    tried = selection._tried(plan, files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed])
+    assert [one.architecture for one in tried] == [proposed[0].architecture, others[1], proposed[1].architecture]
+    settings = replace(settings, strategy="darts-softmax")
+    tried = selection._tried(
+        replace(plan, settings=settings), files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed]
+    )
+    assert [one.architecture for one in tried] == [one.architecture for one in proposed]

@@ -172,3 +172,32 @@ def test_the_choices_are_in_the_record(tmp_path: Path) -> None:
     shortened = {stage: taken for stage, (taken, recipe) in budget.to_json()["steps"].items() if taken < recipe}
     assert {"search", "training"} <= set(shortened)
     assert {stage: changes[-1][1] for stage, changes in again.steps.items()} == shortened
+
+
+def test_trials_after_a_search_without_a_limit_keep_the_time(tmp_path: Path) -> None:
+    """Nothing has been measured yet: the first trial tells how long the others take."""
+    clock = Clock()
+    record = RunRecord(tmp_path / "run.json", {})
+    watch = Stopwatch(silent, {}, lambda seconds: None, now=clock)
+    budget = TimeBudget(100.0, watch, record, {"trials": 100, "training": 1000, "quantising": 500, "verifying": 10})
+    rounds = budget.rounds("trials", [100] * 12 + [300] * 4)
+    assert rounds is not None
+    assert rounds.begin()
+    start = clock.time
+    while True:
+        clock.time += 10.0
+        if rounds.step():
+            break
+    # Training and quantising take 15 times as many batches as a trial.
+    assert clock.time - start <= 40.0
+
+
+def test_a_search_without_trials_leaves_them_no_time(tmp_path: Path) -> None:
+    watch = Stopwatch(silent, {}, lambda seconds: None, now=Clock())
+    shares = []
+    for trials in (0, 8):
+        record = RunRecord(tmp_path / f"{trials}.json", {})
+        counts = {"trials": 1000, "training": 1_000_000, "quantising": 1_000_000, "verifying": 0}
+        budget = TimeBudget(1000.0, watch, record, counts, {"trials": trials})
+        shares.append(budget.left("search", 0.0, 1.0))
+    assert shares[0] / shares[1] == pytest.approx((0.5 + 0.25 + 0.35 + 0.15) / (0.5 + 0.35 + 0.15))

@@ -209,11 +209,13 @@ def _windows(subject: _Subject, count: int | None) -> tuple[Golden, int]:
     """Those to run, and how many of them are drawn."""
     golden = Golden.load(subject.bundle / "golden.npz")
     kept = golden.subset(spread_out(len(golden.windows), count or len(golden.windows)))
+    drawn = 0 if subject.report else len(kept.windows)
     missing = (count or LEAST_WINDOWS) - len(golden.windows)
     if missing <= 0:
-        return kept, 0
-    raw = subject.standardisation.undo(drawn_windows(subject.flatbuffer, missing, seed=0))
-    return kept.followed_by(make_golden(subject.flatbuffer, subject.standardisation, raw)), missing
+        return kept, drawn
+    # Seed 0 has drawn those of a model that comes without data.
+    raw = subject.standardisation.undo(drawn_windows(subject.flatbuffer, missing, seed=1))
+    return kept.followed_by(make_golden(subject.flatbuffer, subject.standardisation, raw)), drawn + missing
 
 
 @contextmanager

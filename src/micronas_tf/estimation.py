@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from micronas_tf.cost import (
 )
 from micronas_tf.errors import CostError, ModelError
 from micronas_tf.ops import Network
-from micronas_tf.space import SearchSpace, SpaceConfig
+from micronas_tf.space import SearchSpace, characterize_command
 
 
 def user_tables() -> Path:
@@ -82,22 +81,13 @@ def latency_notes(name: str, board_name: str, runtime: Runtime, space: SearchSpa
     counts = {part: count for part, count in source_counts(source, operators).items() if count}
     measured = sum(is_measured(source, op) for op in operators)
     origins = f"Latency of {len(operators)} operators: {'; '.join(f'{n} by the {part}' for part, n in counts.items())}."
-    # `characterize` knows the number of extra cells, and no other number of a space.
-    usual = replace(SpaceConfig(), extra_cells=space.config.extra_cells) == space.config
-    if name != "auto" or not board.firmware or measured == len(operators) or not usual:
+    shape = (space.window, space.sensors, space.classes)
+    command = characterize_command(space.config, shape, board_name, runtime)
+    if name != "auto" or not board.firmware or measured == len(operators) or command is None:
         return (origins,)
     what = f"the other {len(operators) - measured}" if measured else "them"
-    return (origins, f"To measure {what}: {_characterize_command(board_name, runtime, space, resume=measured > 0)}")
-
-
-def _characterize_command(board_name: str, runtime: Runtime, space: SearchSpace, *, resume: bool) -> str:
-    """The command that fills the table which `auto` reads; `resume` keeps what it holds."""
-    extra = space.config.extra_cells
-    return (
-        f"micronas-tf characterize --board {board_name} --runtime {runtime} --window {space.window} "
-        f"--sensors {space.sensors} --classes {space.classes}"
-        f"{f' --extra-cells {extra}' if extra != SpaceConfig().extra_cells else ''}{' --resume' if resume else ''}"
-    )
+    # What a table holds already is kept.
+    return (origins, f"To measure {what}: {command}{' --resume' if measured else ''}")
 
 
 def fit_latency(

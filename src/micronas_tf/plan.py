@@ -43,7 +43,7 @@ class Plan:
         quantising = {"ptq": 0, "qat": FINE_TUNING.steps, "qat-scratch": training}
         return {
             "ranking": (settings.search.candidates + settings.search.rungs) * STATISTICS_BATCHES,
-            "trials": round(np.mean(self.trial_steps() or [0])),
+            "trials": round(np.mean(self.trial_steps(settings.search.trials) or [0])),
             "training": training,
             "quantising": quantising[settings.quantisation],
             "verifying": len(self.dataset.test) // settings.training.batch_size_for(windows),
@@ -54,16 +54,17 @@ class Plan:
         settings = self.settings
         return [(count, settings.training.shortened(share)) for count, share in settings.search.halving()]
 
-    def trial_steps(self) -> list[int]:
-        """Batches of each model that is trained to compare architectures."""
+    def trial_steps(self, candidates: int) -> list[int]:
+        """Batches of each model that is trained to compare so many architectures."""
         windows = round((1 - ALPHA_FRACTION) * len(self.dataset.train))
-        return [recipe.steps(windows) for count, recipe in self.trial_rounds() for _ in range(count)]
+        rounds = self.trial_rounds()
+        return [recipe.steps(windows) for count, recipe in rounds for _ in range(min(count, candidates))]
 
     def repeats(self) -> dict[str, int]:
         """How many models go through a stage at most, where this is not one."""
         models = self.settings.pareto.points if self.settings.pareto else 1
         each = dict.fromkeys(("training", "quantising", "verifying", "reporting"), models)
-        return {"trials": len(self.trial_steps()), **each}
+        return {"trials": len(self.trial_steps(self.settings.search.trials)), **each}
 
 
 def make_plan(dataset: Dataset, settings: Settings) -> Plan:

@@ -67,17 +67,20 @@ def _ranked(
     def pool_by(supernet: SuperNet) -> list[Ranked]:
         return rank(supernet, _explored(plan, settings.search.pool), *parts, seed=seed)
 
-    # Where time is short, what the pool takes is better spent on training.
-    with_pool = settings.strategy == "dnas" and settings.search.pool and settings.search.trials and not _limited(time)
+    recipe = settings.search
+    # Where time is short, what the pool takes is better spent on training; and without a warm-up nobody could rank it.
+    with_pool = (
+        settings.strategy == "dnas" and recipe.pool and recipe.trials and recipe.warm_epochs and not _limited(time)
+    )
     supernet = search(
         plan.figures,
         *parts,
-        settings.search,
+        recipe,
         seed=seed,
         strategy=settings.strategy,
         directory=files.search,
         progress=progress,
-        callbacks=[PoolRanking(settings.search.warm_epochs, pool_by, files.pool)] if with_pool else [],
+        callbacks=[PoolRanking(recipe.warm_epochs, pool_by, files.pool)] if with_pool else [],
         pace=time.pace("search") if time else None,
     )
     probabilities = supernet.probabilities()
@@ -85,11 +88,12 @@ def _ranked(
     candidates = _candidates(plan, probabilities, progress)
     proposed = {candidate.architecture for candidate in candidates}
     ranked = rank(supernet, candidates, *parts, seed=seed, progress=progress)
-    rounds = time.rounds("trials", plan.trial_steps()) if time and settings.search.trials else None
-    if not settings.search.trials or (rounds is not None and not rounds.begin()):
+    tried = _tried(plan, files, probabilities, ranked) if recipe.trials else []
+    rounds = time.rounds("trials", plan.trial_steps(len(tried))) if time and tried else None
+    if not tried or (rounds is not None and not rounds.begin()):
         return ranked, proposed
-    tried = successive_halving(
-        _tried(plan, files, probabilities, ranked),
+    found = successive_halving(
+        tried,
         *parts,
         plan.trial_rounds(),
         seed=seed,
@@ -97,7 +101,7 @@ def _ranked(
         progress=progress,
         stop=rounds.step if rounds else lambda: False,
     )
-    return tried, proposed
+    return found, proposed
 
 
 def _limited(time: TimeBudget | None) -> bool:
@@ -113,12 +117,17 @@ def _tried(
     plan: Plan, files: RunDirectory, probabilities: Mapping[str, Sequence[float]], ranked: Sequence[Ranked]
 ) -> list[Candidate]:
     """What the supernet ranks first and random ones near the limit, in turn: the time may end with any of them."""
-    half = plan.settings.search.trials // 2
+    # A DARTS baseline is to stand for itself.
+    half = plan.settings.search.trials // 2 if plan.settings.strategy == "dnas" else 0
     found = [one.candidate for one in ranked[: plan.settings.search.trials - half]]
-    pool = read_pool(files.pool)[:half] or [one.architecture for one in _explored(plan, half)]
-    others = [plan.projector.candidate(architecture, probabilities) for architecture in pool]
-    both = [candidate for pair in zip_longest(found, others) for candidate in pair if candidate is not None]
-    return list({candidate.architecture: candidate for candidate in both}.values())
+    known = {candidate.architecture for candidate in found}
+    pool = read_pool(files.pool) or [one.architecture for one in _explored(plan, half)]
+    others = [
+        plan.projector.candidate(architecture, probabilities) for architecture in pool if architecture not in known
+    ]
+    # A resumed search may know other latencies than those that the pool was drawn with.
+    fitting = [candidate for candidate in others if plan.projector.within(candidate.costs)][:half]
+    return [candidate for pair in zip_longest(found, fitting) for candidate in pair if candidate is not None]
 
 
 def _candidates(plan: Plan, probabilities: Mapping[str, Sequence[float]], progress: Progress) -> list[Candidate]:

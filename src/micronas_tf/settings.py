@@ -64,7 +64,7 @@ class Settings:
         if self.strategy == "random" and (self.pareto or self.time_budget_s is not None):
             raise RunError(
                 "A Pareto front and a time budget need a supernet, and the strategy random has none: it trains every "
-                "architecture in full. Choose another --strategy, or leave --pareto and --time-budget out."
+                "architecture in full. Start a new run with another --strategy, or leave both out."
             )
 
     def to_json(self) -> dict[str, Any]:

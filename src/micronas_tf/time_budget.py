@@ -55,6 +55,9 @@ STAGES: Final[Mapping[str, Stage]] = {
 """Ratios seen on BasicMotions and UCI-HAR, between both."""
 
 
+_UNKNOWN_STEP_S: Final = 1e-3
+
+
 class TimeBudget:
     """Hands every stage its pace.
 
@@ -99,6 +102,8 @@ class TimeBudget:
             return None
         kind = STAGES[stage]
         graph_s, step_s = self.record.units
+        # A search that went on without a limit has measured nothing: the first round then tells.
+        step_s = step_s or _UNKNOWN_STEP_S
 
         def left(times: float) -> float:
             # What a round is faster than predicted, the later trainings are, too.
@@ -142,7 +147,8 @@ class TimeBudget:
         """Of this stage and the later ones, those of each model once, the trials together."""
         names = list(STAGES)
         later = names[names.index(stage) :]
-        return sum(STAGES[name].weight * (1 if name == "trials" else self._models(name)) for name in later) or 1.0
+        models = {name: min(1, self._models(name)) if name == "trials" else self._models(name) for name in later}
+        return sum(STAGES[name].weight * count for name, count in models.items()) or 1.0
 
     def _models(self, stage: str) -> int:
         return self.repeats.get(stage, 1)

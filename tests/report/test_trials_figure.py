@@ -40,7 +40,7 @@ def test_random_search_proposes_nothing(tmp_path: Path) -> None:
     found = read_run(tmp_path).trials
     assert len(found) == 5
     assert not any(one.proposed for one in found)
-    drawing = trials_drawing(found, 50.0)
+    drawing = trials_drawing(found, 50.0, whole=True)
     assert "drawn at random, 91.0 % at 49.00 ms" in drawing.caption
     assert "more probable half" not in drawing.caption
     assert "trained from scratch on the windows" in drawing.caption

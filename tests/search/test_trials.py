@@ -13,7 +13,7 @@ import pytest
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
 from micronas_tf.datasets import Standardisation, Windows
-from micronas_tf.errors import BudgetError
+from micronas_tf.errors import BudgetError, RunError
 from micronas_tf.models import build_model
 from micronas_tf.search import Ranked, SearchRecipe, draw, random_search, successive_halving
 from micronas_tf.training import TrainingRecipe, network_input, train
@@ -153,3 +153,9 @@ def test_the_rounds_of_a_recipe() -> None:
     assert shares == pytest.approx((0.1, 0.3))
     assert [count for count, _ in SearchRecipe(trials=10, trial_rounds=3).halving()] == [10, 4, 2]
     assert SearchRecipe(trials=0).halving() == []
+
+
+def test_a_damaged_file_of_trials_is_named(tmp_path: Path) -> None:
+    (tmp_path / "trials.json").write_text('{"[4, {')
+    with pytest.raises(RunError, match=r"trials\.json"):
+        halve(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 
 from micronas_tf.boards import Budget
 from micronas_tf.cli.options import json_option
+from micronas_tf.errors import RunError
 from micronas_tf.quiet import captured_output
 from micronas_tf.run_directory import RunDirectory
 
@@ -41,13 +43,16 @@ def verify(run: Path, board: str | None, port: str | None, windows: int | None, 
 
     with console.ConsoleProgress(Budget()) as progress:
         found = delivery.verify(run, board, port=port, windows=windows, progress=progress)
-    if RunDirectory(run).report.exists():
-        write_report(run)  # with what was measured
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
         _show(found)
-    if (wrong := delivery.disproved(found)) is not None:
+    wrong = delivery.disproved(found)
+    if RunDirectory(run).report.exists():
+        # With what was measured. What is wrong with the model goes before what is wrong with its report.
+        with suppress(RunError) if wrong else nullcontext():
+            write_report(run)
+    if wrong is not None:
         raise wrong
 
 

@@ -11,6 +11,7 @@ from micronas_tf.report.figures.latency import family_shares
 from micronas_tf.report.operators import Family
 from micronas_tf.report.run import Run
 from micronas_tf.report.text import kilobytes, milliseconds, percent
+from micronas_tf.space import SpaceConfig, characterize_command
 
 DEAR_FIRST: Final = 0.25
 DEAR_ADDS: Final = 0.15
@@ -174,12 +175,11 @@ def _uncertain_latency(run: Run) -> Tip | None:
 def _measuring(run: Run) -> str:
     if not run.board.firmware:
         return f"There is no firmware for {run.board.id} yet: docs/own-board.md says how to bring cycles of your own."
-    data = run.data
-    return (
-        f"Measure the operators of this space: micronas-tf characterize --board {run.board.id} "
-        f"--runtime {run.settings['runtime']} --window {data['window']} --sensors {data['sensors']} "
-        f"--classes {len(run.record['data']['classes'])}."
-    )
+    shape = (run.data["window"], run.data["sensors"], len(run.record["data"]["classes"]))
+    config = SpaceConfig.from_json(run.settings["space"])
+    command = characterize_command(config, shape, run.board.id, run.settings["runtime"])
+    what = f"micronas-tf characterize measures them on {run.board.id}" if command is None else command
+    return f"Measure the operators of this space: {what}."
 
 
 def _undecided(run: Run) -> Tip | None:

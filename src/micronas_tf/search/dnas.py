@@ -61,9 +61,10 @@ class SearchRecipe:
         candidates: most probable architectures within budget that are compared in the end.
         rungs: of the ladder of latencies up to the limit, whose most probable architectures are compared as well.
         trials: architectures that are trained from scratch in the end, half of them by what the search found, half of
-            them random ones near the limit; none: the supernet decides. For the strategy `random`, all of them random.
+            them random ones near the limit; none: the supernet decides. The strategy `random` trains half as many, all
+            of them random and in full.
         trial_rounds: of successive halving: from one to the next a third of the architectures stays, and is trained
-            three times as long. The strategy `random` has one round, in full.
+            three times as long.
         trial_share: of the recipe's steps that a trial of the last round takes.
         pool: random architectures near the limit of which the trials take those that the supernet ranks first at the
             end of its warm-up, when no architecture has had more of the training than another; none: any.

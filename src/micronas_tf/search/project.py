@@ -48,7 +48,7 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class Candidate(Solution):
-    """A network within budget.
+    """A network within budget, or one that is to be looked at for it.
 
     Attributes:
         score: Σ log p(choice)/p(most probable choice) over its live groups, recomputed from the choices; 0 at most.
@@ -161,9 +161,6 @@ class Projector:
         """Distinct random networks within budget whose latency is `share` of the greatest possible one or more.
 
         Each is the most probable network under random probabilities, which are uniform over those of every group.
-
-        Raises:
-            BudgetError: not one architecture fits.
         """
         rng = np.random.default_rng(seed)
         least_latency_ms = share * self._greatest_latency_ms()
@@ -176,7 +173,7 @@ class Projector:
         return list(found.values())
 
     def candidate(self, architecture: Architecture, probabilities: Probabilities) -> Candidate:
-        """An architecture with its costs and its score, whether within budget or not."""
+        """An architecture with its costs and its score; the caller knows whether it is within budget."""
         network = lower(self.figures.space, architecture)
         total = score(self.figures.space, log_odds(probabilities), architecture)
         return Candidate(architecture, network, self.exact(network), total)

@@ -12,7 +12,7 @@ from micronas_tf.space.choices import (
     size,
     valid_size,
 )
-from micronas_tf.space.config import SpaceConfig, halvings
+from micronas_tf.space.config import SpaceConfig, characterize_command, halvings
 from micronas_tf.space.lower import lower
 from micronas_tf.space.table import INPUT, Held, Literal, SearchSpace, Site, Width
 
@@ -28,6 +28,7 @@ __all__ = [
     "build_space",
     "canonical",
     "chain_of",
+    "characterize_command",
     "check",
     "constant_sites",
     "halvings",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral
 from typing import Any
 
 from micronas_tf.errors import SpaceError
@@ -79,11 +80,31 @@ class SpaceConfig:
 
 def _check_whole(name: str, value: object, *, several: bool) -> None:
     """Raises SpaceError for a value that no arithmetic on sizes survives."""
-    if several and isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+    if several and isinstance(value, list | tuple) and all(isinstance(item, Integral) for item in value):
         return
-    if several or not isinstance(value, int):
+    if several or not isinstance(value, Integral):
         what = "a list of whole numbers" if several else "a whole number"
         raise SpaceError(f"{name} of the search space must be {what}. Received: {value!r}.")
+
+
+def characterize_command(config: SpaceConfig, shape: tuple[int, int, int], board_id: str, runtime: str) -> str | None:
+    """The command that measures every operator of a space; None where it has no options for the space's numbers.
+
+    Args:
+        config: numbers of the space.
+        shape: window, sensors, classes.
+        board_id: where to measure.
+        runtime: whose kernels.
+    """
+    window, sensors, classes = shape
+    usual = SpaceConfig()
+    if replace(usual, extra_cells=config.extra_cells) != config:
+        return None
+    extra = f" --extra-cells {config.extra_cells}" if config != usual else ""
+    return (
+        f"micronas-tf characterize --board {board_id} --runtime {runtime} --window {window} --sensors {sensors} "
+        f"--classes {classes}{extra}"
+    )
 
 
 def halvings(extent: int, least: int) -> int:

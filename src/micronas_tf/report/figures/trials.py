@@ -18,12 +18,15 @@ _KINDS = (
 )
 
 
-def trials_drawing(trials: Sequence[Trial], limit_ms: float | None) -> Drawing:
-    """Raises ValueError: no trials."""
+def trials_drawing(trials: Sequence[Trial], limit_ms: float | None, *, whole: bool = False) -> Drawing:
+    """Accuracy against latency; `whole`: the trainings were whole ones.
+
+    Raises:
+        ValueError: no trials.
+    """
     said = " ".join(filter(None, (_chosen_text(trials), _best_text(trials))))
     both = len({trial.proposed for trial in trials}) == 2
-    # Random search, which proposes nothing, trains in full.
-    how = "for a while " if any(trial.proposed for trial in trials) else ""
+    how = "" if whole else "for a while "
     whose = " Some the search proposed; the others were drawn at random near the limit." if both else ""
     return Drawing(
         name="trials",
