@@ -47,11 +47,10 @@ FILES = {
     "search/checkpoint.npz",
     "search/history.csv",
     "search/probabilities.json",
-    "search/pool.json",
     "search/trials.json",
     *(
         f"figures/{name}.{kind}"
-        for name in ("arena", "choices", "confusion", "latency", "network", "search")
+        for name in ("arena", "choices", "confusion", "latency", "network", "search", "trials")
         for kind in ("png", "svg")
     ),
     "search/tensorboard/events.out.tfevents",
