@@ -199,7 +199,7 @@ def test_verifications_are_bit_exact(
     words = [STANDS_FOR.get(word, word) for word in words_of(command)]
     code, output = run(words, workspace, tmp_path, monkeypatch)
     assert code == 0, output
-    assert f"windows bit-exact: {words[words.index('--board') + 1]} against litert" in output
+    assert f" bit-exact: {words[words.index('--board') + 1]} against litert" in output
     used, planned = re.findall(r"arena ([\d,]+) B used of ([\d,]+) B planned", output)[0]
     assert used == planned
 
