@@ -8,6 +8,8 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -134,3 +136,28 @@ def test_the_readme_states_the_errors_of_the_latency_models(path: Path) -> None:
 
 def percent(share: float) -> str:
     return f"{share * 100:.2f} %"
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "told"),
+    [
+        (
+            "characterize",
+            ["BOARD=qemu_cortex_m4"],
+            {"board": "qemu_cortex_m4", "window": 128, "sensors": 9, "classes": 6},
+        ),
+        ("demo", [], {"latency_ms": 50.0, "memory_kb": 32.0, "source": None}),
+    ],
+)
+def test_targets_of_make_run_what_the_pages_say(target: str, options: list[str], told: dict[str, object]) -> None:
+    """The last line of the recipe, read as the command reads it."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not on PATH")
+    done = subprocess.run(["make", "-n", target, *options], cwd=ROOT, capture_output=True, text=True, check=True)
+    words = shlex.split(done.stdout.strip().splitlines()[-1])
+    assert Path(words[0]).name == "micronas-tf"
+    with main.make_context("micronas-tf", words[1:]) as group:
+        _, command, rest = main.resolve_command(group, words[1:])
+        assert command is not None
+        params = command.make_context(words[1], rest, parent=group).params
+    assert {name: params[name] for name in told} == told
