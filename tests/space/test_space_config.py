@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from micronas_tf.errors import SpaceError
@@ -138,3 +139,10 @@ def test_one_sensor_and_equal_width_lists_allow_an_identity_in_the_first_cell() 
     config = SpaceConfig(time_filters_max=16, time_granularity=8, fusion_filters_max=16, extra_cells=0)
     assert "fusion0.0.identity" in build_space(32, 1, 2, config).group_by_name
     assert "fusion0.0.identity" not in build_space(32, 2, 2, config).group_by_name  # its stride is 2
+
+
+def test_numpy_numbers_are_as_good_as_others() -> None:
+    given: dict[str, Any] = {"min_time": np.int64(8), "time_kernels": tuple(np.array([3, 5]))}
+    config = SpaceConfig(**given)
+    assert config == SpaceConfig(min_time=8, time_kernels=(3, 5))
+    assert SpaceConfig.from_json(json.loads(json.dumps(config.to_json()))) == config

@@ -39,9 +39,9 @@ class SpaceConfig:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _check_whole(field.name, getattr(self, field.name), several=field.name.endswith("_kernels"))
+            several = field.name.endswith("_kernels")
+            object.__setattr__(self, field.name, _whole(field.name, getattr(self, field.name), several=several))
         for name in ("time", "fusion"):
-            object.__setattr__(self, f"{name}_kernels", tuple(getattr(self, f"{name}_kernels")))
             largest, step = getattr(self, f"{name}_filters_max"), getattr(self, f"{name}_granularity")
             if step < 1 or largest % step or largest < step:
                 raise SpaceError(
@@ -78,13 +78,14 @@ class SpaceConfig:
         return cls(**values)
 
 
-def _check_whole(name: str, value: object, *, several: bool) -> None:
-    """Raises SpaceError for a value that no arithmetic on sizes survives."""
+def _whole(name: str, value: Any, *, several: bool) -> int | tuple[int, ...]:
+    """Python's own numbers, of NumPy's too. Raises SpaceError for a value that no arithmetic on sizes survives."""
     if several and isinstance(value, list | tuple) and all(isinstance(item, Integral) for item in value):
-        return
+        return tuple(int(item) for item in value)
     if several or not isinstance(value, Integral):
         what = "a list of whole numbers" if several else "a whole number"
         raise SpaceError(f"{name} of the search space must be {what}. Received: {value!r}.")
+    return int(value)
 
 
 def characterize_command(config: SpaceConfig, shape: tuple[int, int, int], board_id: str, runtime: str) -> str | None:
