@@ -5,9 +5,9 @@
 
 `compare` gives random search as many seconds as the differentiable search took to find its architecture; both then
 train and quantise theirs alike. Finished pairs append to the results; a rerun goes on where the last one stopped, but
-a search that was interrupted begins anew, for its seconds are counted. On a
-machine with other work, `--clock cpu` and one thread (TF_NUM_INTRAOP_THREADS=1, TF_NUM_INTEROP_THREADS=1) keep the
-pairs fair: seconds of the processor are then those of an idle machine.
+a search that was interrupted begins anew, for its seconds are counted. On a machine with other work, `--clock cpu` and
+one thread (TF_NUM_INTRAOP_THREADS=1, TF_NUM_INTEROP_THREADS=1) keep the pairs fair: seconds of the processor are then
+those of an idle machine.
 """
 
 from __future__ import annotations

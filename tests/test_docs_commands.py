@@ -121,6 +121,12 @@ def words_of(command: str, **own: str) -> list[str]:
     return [{**OWN, **own}.get(word, word) for word in shlex.split(command, comments=True)[1:]]
 
 
+def emulated(command: str) -> list[str]:
+    """Its words, with an emulated board for each one on USB. Skips, or in CI fails, without the tools for it."""
+    require_tools()
+    return [STANDS_FOR.get(word, word) for word in words_of(command)]
+
+
 def run(words: list[str], workspace: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     """Exit code and output in the reader's folder; `data` is what a reader's own tables lie in."""
     monkeypatch.chdir(workspace)
@@ -195,8 +201,7 @@ def test_every_command_has_help(name: str) -> None:
 def test_verifications_are_bit_exact(
     command: str, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    require_tools()
-    words = [STANDS_FOR.get(word, word) for word in words_of(command)]
+    words = emulated(command)
     code, output = run(words, workspace, tmp_path, monkeypatch)
     assert code == 0, output
     assert f" bit-exact: {words[words.index('--board') + 1]} against litert" in output
@@ -210,8 +215,7 @@ def test_characterising_measures_the_whole_space(
     command: str, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the emulated board, whose cycles the shipped model was fitted on: it must agree."""
-    require_tools()
-    words = [STANDS_FOR.get(word, word) for word in words_of(command)]
+    words = emulated(command)
     if "windows.npz" not in words and "--window" not in words:
         code, output = run(words, workspace, tmp_path, monkeypatch)
         assert code == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
 from micronas_tf.architecture import Architecture
@@ -54,24 +54,22 @@ def _ranked(
     plan: Plan, files: RunDirectory, standardisation: Standardisation, progress: Progress, time: TimeBudget | None
 ) -> tuple[list[Ranked], set[Architecture]]:
     """Architectures within budget, compared on windows that train no weights, best first; what the search proposed."""
-    settings, seed = plan.settings, plan.settings.seed
+    settings, recipe, seed = plan.settings, plan.settings.search, plan.settings.seed
     parts = (*split(plan.dataset.train, ALPHA_FRACTION, seed=seed), standardisation)
     if settings.strategy == "random":
         # In full: that takes about the time of a search with its trials.
-        count = max(1, settings.search.trials // 2)
+        count = max(1, recipe.trials // 2)
         found = random_search(
             plan.projector, *parts, settings.training, count, seed=seed, directory=files.search, progress=progress
         )
         return found, set()
 
     def pool_by(supernet: SuperNet) -> list[Ranked]:
-        return rank(supernet, _explored(plan, settings.search.pool), *parts, seed=seed)
+        return rank(supernet, _explored(plan, recipe.pool), *parts, seed=seed)
 
-    recipe = settings.search
+    pace = time.pace("search") if time else None
     # Where time is short, what the pool takes is better spent on training; and without a warm-up nobody could rank it.
-    with_pool = (
-        settings.strategy == "dnas" and recipe.pool and recipe.trials and recipe.warm_epochs and not _limited(time)
-    )
+    with_pool = settings.strategy == "dnas" and recipe.pool and recipe.trials and recipe.warm_epochs and pace is None
     supernet = search(
         plan.figures,
         *parts,
@@ -81,7 +79,7 @@ def _ranked(
         directory=files.search,
         progress=progress,
         callbacks=[PoolRanking(recipe.warm_epochs, pool_by, files.pool)] if with_pool else [],
-        pace=time.pace("search") if time else None,
+        pace=pace,
     )
     probabilities = supernet.probabilities()
     write_json(files.probabilities, probabilities)
@@ -104,10 +102,6 @@ def _ranked(
     return found, proposed
 
 
-def _limited(time: TimeBudget | None) -> bool:
-    return time is not None and time.limit_s is not None
-
-
 def _explored(plan: Plan, count: int) -> list[Candidate]:
     """Random architectures near the limit."""
     return plan.projector.explore(count, plan.settings.search.explore, plan.settings.seed)
@@ -122,11 +116,9 @@ def _tried(
     found = [one.candidate for one in ranked[: plan.settings.search.trials - half]]
     known = {candidate.architecture for candidate in found}
     pool = read_pool(files.pool) or [one.architecture for one in _explored(plan, half)]
-    others = [
-        plan.projector.candidate(architecture, probabilities) for architecture in pool if architecture not in known
-    ]
+    others = (plan.projector.candidate(one, probabilities) for one in pool if one not in known)
     # A resumed search may know other latencies than those that the pool was drawn with.
-    fitting = [candidate for candidate in others if plan.projector.within(candidate.costs)][:half]
+    fitting = islice((candidate for candidate in others if plan.projector.within(candidate.costs)), half)
     return [candidate for pair in zip_longest(found, fitting) for candidate in pair if candidate is not None]
 
 

@@ -178,7 +178,7 @@ class Rounds:
     The choice is kept, as that of a `Pace` is, so that a resumed stage repeats it.
 
     Args:
-        expected_s: of each round, before one has been measured.
+        expected_s: of each round, before one has been measured; more than 0.
         left: seconds that the rounds may still take, given how many times the expected seconds they take.
         changes: choices of the run that this one resumes.
         keep: told all choices whenever one is made.
@@ -218,7 +218,7 @@ class Rounds:
         """A round is done; whether it was the last one."""
         self.done += 1
         took_s, self.began = self.now() - self.began, self.now()
-        times = took_s / self.expected_s[self.done - 1] if self.expected_s[self.done - 1] else 1.0
+        times = took_s / self.expected_s[self.done - 1]
         if times > self.REPEATED:
             self.slowest = max(self.slowest, times)
             if self.done < self.total and self.left(self.slowest) < self.slowest * self.expected_s[self.done]:

@@ -202,9 +202,9 @@ class _Trials:
         """By accuracy, best first; equal ones by cross-entropy."""
         ranked: list[Ranked] = []
         self.best = {}
+        steps = recipe.steps(len(self.windows))
         for candidate in candidates:
             self.progress("trials", self.done, self.total, self.best)
-            steps = recipe.steps(len(self.windows))
             ranked.append(Ranked(candidate, *self._scores(candidate, recipe, steps), steps))
             self.best = {"accuracy": max(one.accuracy for one in ranked)}
             self.done += 1

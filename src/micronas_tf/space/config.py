@@ -74,8 +74,7 @@ class SpaceConfig:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(data) - known):
             raise SpaceError(f"Unknown field(s) of the search space: {', '.join(unknown)}. Known: {sorted(known)}.")
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
-        return cls(**values)
+        return cls(**data)
 
 
 def _whole(name: str, value: Any, *, several: bool) -> int | tuple[int, ...]:

@@ -19,12 +19,8 @@ _KINDS = (
 
 
 def trials_drawing(trials: Sequence[Trial], limit_ms: float | None, *, whole: bool = False) -> Drawing:
-    """Accuracy against latency; `whole`: the trainings were whole ones.
-
-    Raises:
-        ValueError: no trials.
-    """
-    said = " ".join(filter(None, (_chosen_text(trials), _best_text(trials))))
+    """Accuracy against latency of at least one trial, best first; `whole`: the trainings were whole ones."""
+    said = _said(trials)
     both = len({trial.proposed for trial in trials}) == 2
     how = "" if whole else "for a while "
     whose = " Some the search proposed; the others were drawn at random near the limit." if both else ""
@@ -38,23 +34,20 @@ def trials_drawing(trials: Sequence[Trial], limit_ms: float | None, *, whole: bo
     )
 
 
-def _chosen_text(trials: Sequence[Trial]) -> str:
-    best = min(trials, key=lambda trial: trial.rank)
-    if best.rank != 1:
-        return ""
-    kind = "proposed by the search" if best.proposed else "drawn at random"
-    return f"Chosen: one {kind}, {percent(best.accuracy)} at {milliseconds(best.latency_ms)}."
+def _said(trials: Sequence[Trial]) -> str:
+    """The chosen one, and the best of those that it is not of."""
+    chosen = trials[0]
+    other = next((trial for trial in trials if trial.proposed != chosen.proposed), None)
+    said = f"Chosen: one {_kind(chosen)}, {_figures(chosen)}."
+    return said if other is None else f"{said} The best {_kind(other)}: {_figures(other)}."
 
 
-def _best_text(trials: Sequence[Trial]) -> str:
-    """The best of those that the chosen one is not of."""
-    chosen = min(trials, key=lambda trial: trial.rank)
-    others = [trial for trial in trials if trial.proposed != chosen.proposed]
-    if not others:
-        return ""
-    best = min(others, key=lambda trial: trial.rank)
-    kind = "drawn at random" if chosen.proposed else "proposed by the search"
-    return f"The best {kind}: {percent(best.accuracy)} at {milliseconds(best.latency_ms)}."
+def _kind(trial: Trial) -> str:
+    return next(label for proposed, label, *_ in _KINDS if proposed == trial.proposed)
+
+
+def _figures(trial: Trial) -> str:
+    return f"{percent(trial.accuracy)} at {milliseconds(trial.latency_ms)}"
 
 
 def _draw(trials: Sequence[Trial], limit_ms: float | None, narrow: bool) -> Figure:
