@@ -106,6 +106,11 @@ class RunDirectory:
         return self.path / "baselines.json"
 
     @property
+    def stream(self) -> Path:
+        """Rate and hop in use that the report was told; only of a run whose report was told any."""
+        return self.path / "stream.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

@@ -17,7 +17,7 @@ from tests.test_import import HEAVY
 
 from micronas_tf.cli import main
 from micronas_tf.errors import RunError
-from micronas_tf.report import write_report
+from micronas_tf.report import Stream, write_report
 from micronas_tf.report.answer import answer
 from micronas_tf.report.run import read_run
 from micronas_tf.report.tips import tips
@@ -286,6 +286,25 @@ def test_the_command_writes_the_page(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert done.stdout.strip() == str(tmp_path / "run" / "report.html")
     assert Page((tmp_path / "run" / "report.html").read_text()).row("16 (75 % overlap)")[1] == "640.0 ms"
+
+
+def test_rate_and_hop_are_remembered(tmp_path: Path) -> None:
+    """`verify` writes the report again, and is told neither."""
+    write_run(tmp_path, rate_hz=None)
+    report = RunDirectory(tmp_path).report
+    write_report(tmp_path, Stream(rate_hz=25.0, hop=16))
+    write_report(tmp_path)
+    assert Page(report.read_text()).row("16 (75 % overlap)")[1] == "640.0 ms"
+    write_report(tmp_path, Stream(rate_hz=50.0))
+    assert Page(report.read_text()).row("16 (75 % overlap)")[1] == "320.0 ms"
+
+
+@pytest.mark.parametrize("content", [[], {"schema": 2}, {"schema": 1, "rate_hz": -1.0}, {"schema": 1, "speed": 3}])
+def test_a_damaged_memory_of_the_stream(tmp_path: Path, content: Any) -> None:
+    write_run(tmp_path)
+    write_json(RunDirectory(tmp_path).stream, content)
+    with pytest.raises(RunError, match=r"stream\.json is damaged"):
+        write_report(tmp_path)
 
 
 def break_json(path: Path) -> None:

@@ -9,8 +9,14 @@ import click
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--rate-hz", type=float, help="Sampling rate in use.  [default: that of the data]")
-@click.option("--hop", type=int, help="New samples between two inferences in use.  [default: that of the data]")
+@click.option(
+    "--rate-hz", type=float, help="Sampling rate in use.  [default: that of the last report, else of the data]"
+)
+@click.option(
+    "--hop",
+    type=int,
+    help="New samples between two inferences in use.  [default: that of the last report, else of the data]",
+)
 @click.option(
     "--baseline",
     "baselines",

@@ -9,8 +9,9 @@ from micronas_tf.errors import RunError
 from micronas_tf.files import write_atomically
 from micronas_tf.report.baselines import to_json
 from micronas_tf.report.drawing import render
-from micronas_tf.report.page import Stream, drawings, html
+from micronas_tf.report.page import drawings, html
 from micronas_tf.report.run import read_run
+from micronas_tf.report.stream import Stream, keep, remembered
 from micronas_tf.run_directory import RunDirectory, write_json
 
 __all__ = ["Stream", "write_report"]
@@ -21,7 +22,8 @@ def write_report(directory: Path, stream: Stream | None = None, baselines: Seque
 
     Args:
         directory: of the run.
-        stream: sampling rate and hop in use, where the data do not say.
+        stream: sampling rate and hop in use, where the data do not say. `stream.json` keeps them for the next report;
+            what is None there is taken from it.
         baselines: folders of other finished runs on the same data and board, to compare with. `baselines.json` keeps
             their figures for the next report; None: those that it keeps.
 
@@ -34,9 +36,10 @@ def write_report(directory: Path, stream: Stream | None = None, baselines: Seque
     """
     others = None if baselines is None else [Path(other) for other in baselines]
     run, files = read_run(directory, others), RunDirectory(directory)
+    used = (stream or Stream()).completed_by(remembered(directory))
     try:
         figures = [render(drawing) for drawing in drawings(run)]
-        page = html(run, figures, stream or Stream())
+        page = html(run, figures, used)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"A file of the run in {directory} is damaged or of another version: {error!r}. "
@@ -52,5 +55,6 @@ def write_report(directory: Path, stream: Stream | None = None, baselines: Seque
         if not run.pareto:  # then the figure was theirs alone
             for path in files.figures.glob("pareto.*"):
                 path.unlink()
+    keep(directory, used)
     write_atomically(files.report, page)
     return files.report

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -30,29 +29,15 @@ from micronas_tf.report.figures import (
 from micronas_tf.report.figures.arena import float_head_bytes
 from micronas_tf.report.figures.measured import differences
 from micronas_tf.report.operators import shape_text
-from micronas_tf.report.realtime import Pace, check_stream, paces
+from micronas_tf.report.realtime import Pace, paces
 from micronas_tf.report.run import Run
+from micronas_tf.report.stream import Stream
 from micronas_tf.report.text import kilobytes, milliseconds, percent, signed, thousands
 from micronas_tf.report.theme import css_variables
 from micronas_tf.report.tips import tips
 from micronas_tf.space import SpaceConfig, build_space, live_groups
 
 _UNIT: Final = re.compile(r"(\d) (%|ms|s|KB|B|mJ|mA|points|k|M)(?!\w)")
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """How the windows come in use; None: as far as the run knows.
-
-    Raises:
-        RunError: no such rate or hop.
-    """
-
-    rate_hz: float | None = None
-    hop: int | None = None
-
-    def __post_init__(self) -> None:
-        check_stream(self.rate_hz, self.hop)
 
 
 def drawings(run: Run) -> list[Drawing]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from micronas_tf.boards import Board
-from micronas_tf.errors import RunError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +24,6 @@ class Pace:
     duty: float
     energy_mj: float | None
     average_ma: float | None
-
-
-def check_stream(rate_hz: float | None, hop: int | None) -> None:
-    """Raises RunError for a rate or hop that no stream has."""
-    if rate_hz is not None and not 0 < rate_hz < float("inf"):
-        raise RunError(f"A sampling rate is a positive number of Hz. Received: {rate_hz}.")
-    if hop is not None and hop < 1:
-        raise RunError(f"A hop is at least one sample. Received: {hop}.")
 
 
 def paces(latency_ms: float, board: Board, *, rate_hz: float, window: int, hop: int | None) -> tuple[Pace, ...]:
