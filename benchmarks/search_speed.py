@@ -111,8 +111,7 @@ def phase_ratio(alpha: float, warm: float, training: float, windows: int) -> flo
     """
     search, recipe = SearchRecipe(), TrainingRecipe()
     per_epoch = search.steps_per_epoch(int(windows * (1 - ALPHA_FRACTION)), search.batch_size)
-    warm_epochs = int(search.warmup * search.epochs)
-    seconds = per_epoch * (warm_epochs * warm + (search.epochs - warm_epochs) * alpha)
+    seconds = per_epoch * (search.warm_epochs * warm + (search.epochs - search.warm_epochs) * alpha)
     return seconds / (recipe.steps(windows) * training)
 
 

@@ -1,7 +1,8 @@
-"""The differentiable search against random search at equal wall time, and Kendall's τ of its ranking.
+"""The search against random search at equal wall time, Kendall's τ of its rankings, the cost of ending it early.
 
     python benchmarks/strategies.py compare natops.npz --latency-ms 15 --latency-ms 50 --latency-ms 150
     python benchmarks/strategies.py ranking natops.npz
+    python benchmarks/strategies.py stopping natops.npz
 
 `compare` gives random search as many seconds as the differentiable search took to find its architecture; both then
 train and quantise theirs alike. Finished pairs append to the results; a rerun goes on where the last one stopped, but
@@ -15,13 +16,16 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 from scipy.stats import kendalltau, t
 
 from micronas_tf.boards import DEFAULT_BOARD, Budget
@@ -30,9 +34,10 @@ from micronas_tf.pipeline import run
 from micronas_tf.plan import ALPHA_FRACTION, Plan, make_plan
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
-from micronas_tf.search import draw, random_search, rank, search, train_and_rank
+from micronas_tf.search import PoolRanking, Ranked, draw, random_search, rank, search, train_and_rank
 from micronas_tf.selection import find_architecture
 from micronas_tf.settings import Settings
+from micronas_tf.supernet import SuperNet
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.monotonic, "cpu": time.process_time}
 
@@ -143,34 +148,97 @@ def _pair(data: Path, settings: Settings, runs: Path, clock: Callable[[], float]
 
 @main.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option("--decided", default=0.3, show_default=True, help="Relative entropy of the gates that ends the search.")
+@click.option("--latency-ms", default=50.0, show_default=True)
+@click.option("--memory-kb", default=32.0, show_default=True)
+@click.option("--seeds", default=3, show_default=True)
+@click.option("--results", default="stopping.jsonl", show_default=True, type=click.Path(path_type=Path))
+@click.option("--runs", default="runs/stopping", show_default=True, type=click.Path(path_type=Path))
+def stopping(data: Path, results: Path, runs: Path, decided: float, **options: Any) -> None:
+    """What it costs to end the search early: whole runs with a threshold, beside those of the default recipe."""
+    rows = []
+    for seed in range(options["seeds"]):
+        usual = settings_of(options["latency_ms"], options["memory_kb"], seed)
+        dataset = load_dataset(str(data), seed=seed)
+        for threshold in (usual.search.decided, decided):
+            key = {"data": data.stem, "latency_ms": options["latency_ms"], "seed": seed, "decided": threshold}
+            known = next((row for row in read(results) if key.items() <= row.items()), None)
+            if known is None:
+                directory = runs / f"{data.stem}-{options['latency_ms']:g}-{threshold:g}-{seed}"
+                settings = replace(usual, search=replace(usual.search, decided=threshold))
+                accuracy = accuracy_of(dataset, settings, directory)
+                epochs = len(pd.read_csv(RunDirectory(directory).history))
+                known = {**key, "accuracy": accuracy, "epochs": epochs}
+                with results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(known) + "\n")
+            rows.append(known)
+            click.echo(json.dumps(known))
+    pairs = [late["accuracy"] - early["accuracy"] for late, early in zip(rows[::2], rows[1::2], strict=True)]
+    click.echo(f"cost of ending early: {100 * np.mean(pairs):+.2f} points, {len(pairs)} seeds")
+
+
+@main.command()
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--latency-ms", default=50.0, show_default=True)
 @click.option("--memory-kb", default=32.0, show_default=True)
 @click.option("--count", default=20, show_default=True, help="Architectures.")
 @click.option("--seed", default=0, show_default=True)
-def ranking(data: Path, latency_ms: float, memory_kb: float, count: int, seed: int) -> None:
-    """Kendall's τ between what the supernet says of architectures and their accuracy when trained from scratch.
+@click.option("--near-limit", is_flag=True, help="Architectures as the trials get them, instead of uniform draws.")
+def ranking(data: Path, seed: int, **options: Any) -> None:
+    """Kendall's τ between what is known of architectures early and their accuracy after a whole training.
 
-    Both on the windows of the α steps; the test part is not looked at.
+    Early is what the supernet says of them, at the end of its warm-up and at the end of the search, and what shorter
+    trainings from scratch say, those of the trials' rounds. All on the windows of the α steps; the test part is not
+    looked at.
     """
-    dataset, settings = load_dataset(str(data), seed=seed), settings_of(latency_ms, memory_kb, seed)
+    dataset = load_dataset(str(data), seed=seed)
+    settings = settings_of(options["latency_ms"], options["memory_kb"], seed)
     plan, standardisation = make_plan(dataset, settings), Standardisation.fit(dataset.train)
-    weights, alphas = split(dataset.train, ALPHA_FRACTION, seed=seed)
-    supernet = search(plan.figures, weights, alphas, standardisation, settings.search, seed=seed)
-    candidates = list(islice(draw(plan.projector, seed), count))
-    said = rank(supernet, candidates, weights, alphas, standardisation, seed=seed)
-    found = {
-        one.candidate.architecture: one.accuracy
-        for one in train_and_rank(
-            candidates, weights, alphas, standardisation, settings.training, seed=seed, total=count
+    parts = (*split(dataset.train, ALPHA_FRACTION, seed=seed), standardisation)
+    recipe, count = settings.search, options["count"]
+    candidates = (
+        plan.projector.explore(count, recipe.explore, seed)
+        if options["near_limit"]
+        else list(islice(draw(plan.projector, seed), count))
+    )
+    said: dict[str, Sequence[Ranked]] = {}
+
+    def after_warm_up(supernet: SuperNet) -> Sequence[Ranked]:
+        said["supernet after its warm-up"] = rank(supernet, candidates, *parts, seed=seed)
+        return []
+
+    with TemporaryDirectory() as folder:
+        pool = PoolRanking(recipe.warm_epochs, after_warm_up, Path(folder, "pool.json"))
+        supernet = search(plan.figures, *parts, recipe, seed=seed, callbacks=[pool])
+    said["supernet after the search"] = rank(supernet, candidates, *parts, seed=seed)
+    for share in (*(share for _, share in recipe.halving()), 1.0):
+        shortened = settings.training.shortened(share)
+        said[f"{share:.0%} of a training"] = train_and_rank(
+            candidates, *parts, shortened, seed=seed, total=len(candidates)
         )
-    }
-    truth = [found[one.candidate.architecture] for one in said]
-    for name, values in {
-        "supernet's cross-entropy": [-one.cross_entropy for one in said],
-        "supernet's accuracy": [one.accuracy for one in said],
-        "latency": [one.candidate.costs.latency.latency_ms for one in said],
-    }.items():
-        click.echo(f"Kendall's τ, accuracy from scratch against {name}: {kendalltau(values, truth).statistic:+.2f}")
+    click.echo(correlations(said, list(said)[-1]))
+
+
+def correlations(said: Mapping[str, Sequence[Ranked]], whole: str) -> str:
+    """A table of Kendall's τ with the accuracy of `whole`, by accuracy and by cross-entropy; latency for comparison."""
+    truth = {one.candidate.architecture: one.accuracy for one in said[whole]}
+    lines = ["| by | cross-entropy | accuracy |", "|---|---|---|"]
+
+    def agreement(ranked: Sequence[Ranked], figure: Callable[[Ranked], float]) -> str:
+        of_truth = [truth[one.candidate.architecture] for one in ranked]
+        return f"{kendalltau([figure(one) for one in ranked], of_truth).statistic:+.2f}"
+
+    for name, ranked in said.items():
+        by_accuracy = "" if name == whole else agreement(ranked, lambda one: one.accuracy)
+        lines.append(f"| {name} | {agreement(ranked, lambda one: -one.cross_entropy)} | {by_accuracy} |")
+    latency = agreement(said[whole], lambda one: one.candidate.costs.latency.latency_ms)
+    accuracies = sorted(truth.values())
+    return "\n".join(
+        [
+            *lines,
+            f"Latency: {latency}. {len(truth)} architectures, {accuracies[0]:.1%} to {accuracies[-1]:.1%}.",
+        ]
+    )
 
 
 if __name__ == "__main__":

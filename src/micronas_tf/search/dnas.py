@@ -71,10 +71,10 @@ class SearchRecipe:
         explore: least share of the greatest latency within the budget that a random architecture of the trials has.
     """
 
-    epochs: int = 30
-    least_steps: int = 600
+    epochs: int = 20
+    least_steps: int = 480
     batch_size: int = 64
-    warmup: float = 0.15
+    warmup: float = 0.25
     weight_learning_rate: float = 1e-3
     alpha_learning_rate: float = 0.36
     alpha_final_learning_rate: float = 8e-4
@@ -90,10 +90,10 @@ class SearchRecipe:
     rotation_degrees: float = 15.0
     candidates: int = 4
     rungs: int = 6
-    trials: int = 12
+    trials: int = 16
     trial_rounds: int = 2
     trial_share: float = 0.3
-    pool: int = 24
+    pool: int = 48
     explore: float = 0.85
 
     def __post_init__(self) -> None:

@@ -18,6 +18,8 @@ from micronas_tf.training import network_input
 STATISTICS_BATCHES = 40
 """With a momentum of 0.9 the statistics of whatever ran before weigh 0.9⁴⁰ < 2 %."""
 
+_STATISTICS_BATCH = 64
+
 _BATCH = 128
 
 
@@ -62,7 +64,7 @@ def rank(
     x, y = network_input(alpha_windows, standardisation), alpha_windows.y
     inputs = tf.constant(network_input(weight_windows, standardisation))
     rng = np.random.default_rng(seed)
-    draws = [tf.constant(rng.integers(0, len(weight_windows), _BATCH)) for _ in range(STATISTICS_BATCHES)]
+    draws = [tf.constant(rng.integers(0, len(weight_windows), _STATISTICS_BATCH)) for _ in range(STATISTICS_BATCHES)]
     saved = [variable.numpy() for variable in supernet.non_trainable_variables]
 
     def observe(rows: tf.Tensor, gates: tf.Tensor) -> None:

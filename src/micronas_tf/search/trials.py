@@ -90,7 +90,7 @@ def random_search(  # noqa: PLR0917
         **options: of `train_and_rank`.
 
     Returns:
-        By accuracy, best first.
+        By cross-entropy, best first.
 
     Raises:
         BudgetError: not one architecture fits.
@@ -114,7 +114,7 @@ def train_and_rank(
     progress: Progress = silent,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Ranked]:
-    """Candidates by the accuracy that they reach when trained from scratch.
+    """Candidates by the cross-entropy that they reach when trained from scratch.
 
     Args:
         candidates: what to train.
@@ -129,7 +129,7 @@ def train_and_rank(
         stop: asked after each candidate; True ends the trials.
 
     Returns:
-        By accuracy, best first; equal ones by cross-entropy.
+        Best first.
     """
     trials = _Trials(weight_windows, alpha_windows, standardisation, seed, directory, progress, total, stop)
     ranked = trials.run(candidates, recipe)
@@ -160,7 +160,7 @@ def successive_halving(
         rounds: how many candidates, and how they are trained; fewer candidates and more batches from one to the next.
 
     Returns:
-        Those of the last round first, by accuracy; then those that went out in the round before it, and so on.
+        Those of the last round first, by cross-entropy; then those that went out in the round before it, and so on.
     """
     total = sum(min(count, len(candidates)) for count, _ in rounds)
     trials = _Trials(weight_windows, alpha_windows, standardisation, seed, directory, progress, total, stop)
@@ -199,19 +199,19 @@ class _Trials:
         self.done, self.best, self.stopped = 0, dict[str, float](), False
 
     def run(self, candidates: Iterable[Candidate], recipe: TrainingRecipe) -> list[Ranked]:
-        """By accuracy, best first; equal ones by cross-entropy."""
+        """By cross-entropy, best first: few windows give many equal accuracies."""
         ranked: list[Ranked] = []
         self.best = {}
         steps = recipe.steps(len(self.windows))
         for candidate in candidates:
             self.progress("trials", self.done, self.total, self.best)
             ranked.append(Ranked(candidate, *self._scores(candidate, recipe, steps), steps))
-            self.best = {"accuracy": max(one.accuracy for one in ranked)}
+            self.best = {"accuracy": min(ranked, key=lambda one: one.cross_entropy).accuracy}
             self.done += 1
             self.stopped = self.stop()
             if self.stopped:
                 break
-        return sorted(ranked, key=lambda item: (-item.accuracy, item.cross_entropy))
+        return sorted(ranked, key=lambda item: item.cross_entropy)
 
     def end(self) -> None:
         """There may have been fewer than announced; the stage has still ended."""
