@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -12,6 +13,7 @@ from micronas_tf.errors import BoardError
 
 MemoryFigure: TypeAlias = Literal["arena", "peak"]
 DEFAULT_BOARD = "nucleo_f446re"
+_CPU = re.compile(r"[a-z0-9]+([-+.][a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Board:
     Attributes:
         id: file name in `data/boards/` and PlatformIO environment, for example `nucleo_f446re`.
         name: as printed on the box.
-        cpu: core, for example `cortex-m4`.
+        cpu: core as GCC's -mcpu takes it, for example `cortex-m4`.
         clock_hz: core clock at which milliseconds are stated; cycles are the truth.
         ram_bytes: RAM of the chip.
         flash_bytes: flash of the chip.
@@ -53,6 +55,11 @@ class Board:
         for field in ("clock_hz", "ram_bytes", "flash_bytes"):
             if not getattr(self, field) > 0:
                 raise BoardError(f"{field} of board {self.id!r} must be positive. Received: {getattr(self, field)}.")
+        if not _CPU.fullmatch(self.cpu):
+            raise BoardError(
+                f"cpu of board {self.id!r} is the core's name as GCC's -mcpu takes it, in small letters, for example "
+                f"cortex-m4. Received: {self.cpu!r}."
+            )
         if self.op_overhead_cycles < 0:
             raise BoardError(f"op_overhead_cycles must be at least 0. Received: {self.op_overhead_cycles}.")
         if bool(self.emulates) != (self.cycles_per_instruction is not None):

@@ -54,7 +54,7 @@ def export(
     """
     windows = test[spread_out(len(test))]
     about = write_bundle(target or files.bundle, model, windows, board, _readme_rows(metrics))
-    names = ("flash_bytes", "ram_bytes", "arena_bytes", "constant_bytes", "compiler")
+    names = ("flash_bytes", "ram_bytes", "arena_bytes", "constant_bytes", "compiler", "not_linked")
     return {"bundle": {name: about[name] for name in names}, "tflm": about["tflm"]}
 
 

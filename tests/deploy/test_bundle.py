@@ -199,7 +199,33 @@ def test_without_a_compiler_sizes_are_unknown(
     monkeypatch.setenv("PATH", "")
     about = write_bundle(tmp_path / "bundle", model, raw_windows(model, network, 2), BOARD)
     assert (about["flash_bytes"], about["ram_bytes"], about["compiler"]) == (None, None, None)
-    assert "not linked: no compiler" in (tmp_path / "bundle/README.md").read_text()
+    assert "not linked: arm-none-eabi-gcc is not on PATH" in (tmp_path / "bundle/README.md").read_text()
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m23", "cortex-m33"])
+def test_cores_with_and_without_a_floating_point_unit(small: tuple[Network, Model], tmp_path: Path, cpu: str) -> None:
+    require_tools("cmake", elf.COMPILER)
+    network, model = small
+    about = write_bundle(tmp_path / "bundle", model, raw_windows(model, network, 2), replace(BOARD, cpu=cpu))
+    assert about["not_linked"] is None
+    toolchain = f"-DCMAKE_TOOLCHAIN_FILE={tmp_path}/bundle/arm-none-eabi.cmake"
+    for command in (["-S", "bundle", "-B", "built", toolchain], ["--build", "built"]):
+        done = subprocess.run(["cmake", *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cpu", "said"), [("cortex-m4f", "for cortex-m4f says: "), ("xtensa-lx7", "has no core xtensa")]
+)
+def test_a_core_that_the_compiler_does_not_know(
+    small: tuple[Network, Model], tmp_path: Path, cpu: str, said: str
+) -> None:
+    """The model is good all the same: only these figures are missing."""
+    require_tools(elf.COMPILER)
+    network, model = small
+    about = write_bundle(tmp_path / "bundle", model, raw_windows(model, network, 2), replace(BOARD, cpu=cpu))
+    assert about["flash_bytes"] is None
+    assert said in about["not_linked"]
 
 
 def test_drawn_windows_quantise_to_what_was_drawn(small: tuple[Network, Model]) -> None:

@@ -307,6 +307,21 @@ def test_a_damaged_memory_of_the_stream(tmp_path: Path, content: Any) -> None:
         write_report(tmp_path)
 
 
+def without(content: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key != name}
+
+
+def test_a_bundle_that_was_not_linked(tmp_path: Path) -> None:
+    """Most machines have no compiler for the board."""
+    write_run(tmp_path)
+    files = RunDirectory(tmp_path)
+    sizes = {"flash_bytes": None, "ram_bytes": None}
+    write_json(files.metrics, {**read_json(files.metrics), "bundle": sizes})
+    text = Page(write_report(tmp_path).read_text()).text
+    assert "model.tflite" in text
+    assert "C bundle, linked" not in text
+
+
 def break_json(path: Path) -> None:
     path.write_text("{")
 
@@ -317,6 +332,7 @@ def break_json(path: Path) -> None:
         (lambda files: files.run.unlink(), "run.json is missing"),
         (lambda files: write_json(files.run, {**read_json(files.run), "status": "running"}), "--resume"),
         (lambda files: files.details.unlink(), "--resume"),
+        (lambda files: write_json(files.metrics, without(read_json(files.metrics), "margin")), "another version"),
         (lambda files: break_json(files.metrics), "metrics.json cannot be read"),
         (lambda files: write_json(files.metrics, {"int8": {}}), "--resume"),
         (lambda files: write_json(files.details, {**read_json(files.details), "operators": []}), "--resume"),

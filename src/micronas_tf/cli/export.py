@@ -30,7 +30,7 @@ def export(run: Path, out: Path | None, rate: float | None, as_json: bool) -> No
         return
     bundle, tflm = found["bundle"], found["tflm"]
     if bundle["flash_bytes"] is None:
-        click.echo("flash: not linked, for arm-none-eabi-gcc is not on PATH")
+        click.echo(f"flash: not linked, for {bundle['not_linked']}")
     else:
         click.echo(
             f"flash {bundle['flash_bytes']:,} B (code and weights), RAM {bundle['ram_bytes']:,} B, {bundle['compiler']}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from math import prod
 from pathlib import Path
@@ -85,7 +85,6 @@ def write_bundle(
 
     Raises:
         ModelError: unknown operators, or parts that do not fit together.
-        DeviceError: there is a compiler for the board, and it refuses the bundle.
         RunError: the folder cannot be written.
     """
     program = program_of(model.flatbuffer)
@@ -160,7 +159,7 @@ def kernel_files(program: Program) -> dict[str, bytes]:
 
 
 def _about(
-    model: Model, program: Program, plan: ArenaPlan, golden: Golden, *, board: Board, linked: Linked | None
+    model: Model, program: Program, plan: ArenaPlan, golden: Golden, *, board: Board, linked: Linked
 ) -> dict[str, Any]:
     network = program.network
     return {
@@ -176,9 +175,7 @@ def _about(
         "arena_bytes": plan.total_bytes,
         "tensor_offsets": list(plan.offsets),
         "constant_bytes": sum(_constant_bytes(op) for op in program.operators),
-        "flash_bytes": None if linked is None else linked.flash_bytes,
-        "ram_bytes": None if linked is None else linked.ram_bytes,
-        "compiler": None if linked is None else linked.compiler,
+        **asdict(linked),
         "tflm": {"flash_bytes": len(model.flatbuffer), "arena_bytes": arena_bytes(network)},
         "golden": {"windows": len(golden.windows), "reference": reference_of(model.flatbuffer)},
         "paths": [_path(op) for op in program.operators],
@@ -201,7 +198,7 @@ def _path(op: Packed) -> str:
 
 
 def _readme(model: Model, about: Mapping[str, Any], board: Board, figures: Mapping[str, str]) -> str:
-    linked = about["flash_bytes"] is not None
+    linked = about["not_linked"] is None
     window, sensors, _ = about["network"]["input_shape"]
     rows = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
     return filled(
@@ -215,7 +212,9 @@ def _readme(model: Model, about: Mapping[str, Any], board: Board, figures: Mappi
         class_names=", ".join(model.class_names),
         channels=", ".join(model.channel_names) or "as in the training data",
         arena_bytes=f"{about['arena_bytes']:,}",
-        bundle_flash=f"{about['flash_bytes']:,} B linked, code and weights" if linked else "not linked: no compiler",
+        bundle_flash=(
+            f"{about['flash_bytes']:,} B linked, code and weights" if linked else f"not linked: {about['not_linked']}"
+        ),
         bundle_ram=f"{about['ram_bytes']:,} B linked, and the stack" if linked else f"{about['arena_bytes']:,} B",
         tflm_flash=f"{about['tflm']['flash_bytes']:,}",
         tflm_arena=f"{about['tflm']['arena_bytes']:,}",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from jinja2 import TemplateError
+
 from micronas_tf.errors import RunError
 from micronas_tf.files import write_atomically
 from micronas_tf.report.baselines import to_json
@@ -40,7 +42,7 @@ def write_report(directory: Path, stream: Stream | None = None, baselines: Seque
     try:
         figures = [render(drawing) for drawing in drawings(run)]
         page = html(run, figures, used)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, TemplateError) as error:
         raise RunError(
             f"A file of the run in {directory} is damaged or of another version: {error!r}. "
             f"`micronas-tf search --resume {directory}` writes what is missing."

@@ -127,7 +127,7 @@ def flash_tile(run: Run) -> Tile:
     size, limit = run.metrics["flatbuffer_bytes"], run.metrics["budget"]["flash_bytes"]
     notes = [f"model.tflite; in float32 it would be {kilobytes(run.float_flatbuffer_bytes)}"]
     bundle = (run.measured or {}).get("bundle") or run.metrics.get("bundle")
-    if bundle:
+    if bundle and bundle["flash_bytes"] is not None:
         notes.append(f"C bundle, code and weights: {kilobytes(bundle['flash_bytes'])}")
     return Tile(
         "Flash (model)",
