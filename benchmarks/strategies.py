@@ -29,9 +29,9 @@ import pandas as pd
 from scipy.stats import kendalltau, t
 
 from micronas_tf.boards import DEFAULT_BOARD, Budget
-from micronas_tf.datasets import Dataset, Standardisation, load_dataset, split
+from micronas_tf.datasets import Dataset, Standardisation, load_dataset
 from micronas_tf.pipeline import run
-from micronas_tf.plan import ALPHA_FRACTION, Plan, make_plan
+from micronas_tf.plan import Plan, make_plan
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.search import PoolRanking, Ranked, draw, random_search, rank, search, train_and_rank
@@ -67,12 +67,11 @@ def find_at_random(
 ) -> int:
     """Find an architecture within `seconds` and the training that they end in; how many were trained."""
     plan, files, standardisation = _prepare(dataset, settings, directory)
-    weights, alphas = split(dataset.train, ALPHA_FRACTION, seed=settings.seed)
     end = clock() + seconds
     ranked = random_search(
         plan.projector,
-        weights,
-        alphas,
+        plan.weight_windows,
+        plan.alpha_windows,
         standardisation,
         settings.training,
         10_000,
@@ -194,7 +193,7 @@ def ranking(data: Path, seed: int, **options: Any) -> None:
     dataset = load_dataset(str(data), seed=seed)
     settings = settings_of(options["latency_ms"], options["memory_kb"], seed)
     plan, standardisation = make_plan(dataset, settings), Standardisation.fit(dataset.train)
-    parts = (*split(dataset.train, ALPHA_FRACTION, seed=seed), standardisation)
+    parts = (plan.weight_windows, plan.alpha_windows, standardisation)
     recipe, count = settings.search, options["count"]
     candidates = (
         plan.projector.explore(count, recipe.explore, seed)

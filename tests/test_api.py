@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 
 import micronas_tf
 from micronas_tf import api, pareto
-from micronas_tf.boards import Budget
+from micronas_tf.boards import Budget, boards_directory
 from micronas_tf.datasets import Dataset
 from micronas_tf.errors import BoardError, DataError, MicronasError, RunError, SpaceError
 from micronas_tf.front import Pareto
@@ -158,6 +160,38 @@ def test_without_a_folder_runs_get_their_own(called: Called, tmp_path: Path) -> 
     assert (tmp_path / called.directory).is_dir()
 
 
+def test_a_board_of_ones_own_names_the_folder_without_its_path(called: Called, tmp_path: Path) -> None:
+    (tmp_path / "my boards").mkdir()
+    board = shutil.copy(boards_directory() / "nucleo_f446re.toml", tmp_path / "my boards" / "my board.toml")
+    api.MicroNAS(str(board), verbose=False).fit(X, Y)
+    assert re.fullmatch(r"runs/arrays-my_board-\d{8}-\d{6}", str(called.directory))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "written", "said"),
+    [
+        ((X, Y), True, "A run on arrays cannot go on"),
+        (("mine.npz",), True, "Go on with: micronas-tf search --resume 'my run'"),
+        (("mine.npz",), False, "Interrupted before anything was written."),
+    ],
+)
+def test_how_an_interrupted_run_goes_on(
+    arguments: Any, written: bool, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(dataset: Dataset, settings: Settings, directory: Path, **options: Any) -> None:
+        if written:
+            write_json(RunDirectory(directory).run, {})
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(api, "run", interrupted)
+    np.savez(tmp_path / "mine.npz", x=X.astype("float32"), y=np.arange(40) % 2)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        api.MicroNAS(out="my run", verbose=False).fit(*arguments)
+    assert any(said in note for note in raised.value.__notes__)
+    assert (tmp_path / "my run").exists() == written
+
+
 def test_progress_goes_to_standard_error(called: Called, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     api.MicroNAS(latency_ms=50, memory_kb=32, out=tmp_path / "out").fit(X, Y)
     called.options["progress"]("search", 3, 3, {"latency_ms": 43.21, "memory_bytes": 2048.0, "accuracy": 0.5})
@@ -179,6 +213,9 @@ def test_progress_goes_to_standard_error(called: Called, capfd: pytest.CaptureFi
         ((X, Y), {"test": (X[:5], Y[:4])}, "45"),
         (("none.npz",), {}, "There is no such file"),
         ((X, Y), {"test_fraction": 0.7}, "at most 0.5"),
+        (("mine.npz",), {"subject": np.arange(40)}, "subject can be given with arrays only"),
+        (("mine.npz",), {"test": (X, Y)}, "test can be given with arrays only"),
+        ((X, Y), {"window": 64, "hop": 2}, "window, hop are for tables"),
     ],
 )
 def test_bad_data_are_refused(called: Called, arguments: Any, options: Any, message: str) -> None:
@@ -193,7 +230,22 @@ def test_test_arrays_of_another_shape_are_refused(called: Called, test: Any) -> 
         api.MicroNAS(verbose=False).fit(X, Y, test=test)
 
 
-@pytest.mark.parametrize("options", [{"latency_ms": 0}, {"memory_kb": -1}, {"flash_kb": 0}, {"memory_figure": "all"}])
+def test_numbers_of_numpy_are_numbers() -> None:
+    settings = api.MicroNAS(latency_ms=np.float32(12.5), margin=np.float32(0.5), seed=np.int64(3)).settings
+    kept = Settings.from_json(json.loads(json.dumps(settings.to_json())))
+    assert kept == api.MicroNAS(latency_ms=12.5, margin=0.5, seed=3).settings
+
+
+@pytest.mark.parametrize("options", [{"seed": -1}, {"seed": 2**32}, {"seed": 0.5}, {"margin": -1}, {"margin": np.nan}])
+def test_seeds_and_margins_that_cannot_be(options: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match="Received"):
+        api.MicroNAS(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"latency_ms": 0}, {"latency_ms": np.inf}, {"memory_kb": -1}, {"flash_kb": 0}, {"memory_figure": "all"}],
+)
 def test_impossible_limits_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(BoardError):
         api.MicroNAS(**options)

@@ -16,7 +16,7 @@ from tests.deploy.models import model_of, raw_windows, searched_network
 from tests.device.bundle_board import bench_of, build_board
 
 from micronas_tf import delivery
-from micronas_tf.boards import Board, Budget, load_board
+from micronas_tf.boards import Board, Budget, boards_directory, load_board
 from micronas_tf.cost import Measurement, Table, TableHeader, table_path, write_table
 from micronas_tf.deploy import Golden
 from micronas_tf.device import Bench
@@ -103,6 +103,28 @@ def test_an_export_elsewhere_leaves_the_run_alone(run: Path, tmp_path: Path) -> 
     assert (run / "metrics.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("kept", ["main.c", "sub/lib.h"])
+def test_an_export_replaces_nothing_but_bundles(run: Path, tmp_path: Path, kept: str) -> None:
+    (tmp_path / "lib" / kept).parent.mkdir(parents=True)
+    (tmp_path / "lib" / kept).write_text("mine")
+    for target in (tmp_path / "lib", tmp_path / "lib" / kept, run):
+        with pytest.raises(RunError, match="holds something else than a bundle"):
+            delivery.export_run(run, target=target)
+    assert (tmp_path / "lib" / kept).read_text() == "mine"
+    assert (run / "model.tflite").exists()
+
+
+def test_an_export_into_the_folder_that_one_stands_in(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lib").mkdir()
+    monkeypatch.chdir(tmp_path / "lib")
+    for _ in range(2):  # empty, then a bundle
+        delivery.export_run(run, target=Path())
+        monkeypatch.chdir(tmp_path / "lib")
+        assert (tmp_path / "lib" / "model.c").is_file()
+
+
 def test_a_run_on_arrays_without_a_bundle_has_no_windows(run: Path) -> None:
     shutil.rmtree(run / "bundle")
     with pytest.raises(RunError, match="is a run on arrays without a bundle"):
@@ -144,6 +166,14 @@ def test_a_folder_with_another_run_file_is_refused(run: Path) -> None:
 def test_a_run_of_an_older_version_has_no_limit_for_a_bundle(run: Path) -> None:
     write_json(run / "run.json", {"source": None, "settings": {"board": "nucleo_f446re"}})
     assert delivery.verify(run, windows=1)["latency_ms"]["limit"] is None
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_the_limit_holds_for_a_board_that_was_named_by_its_file(run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copy(boards_directory() / "nucleo_f446re.toml", tmp_path))
+    record = read_json(run / "run.json")
+    write_json(run / "run.json", {**record, "settings": {**record["settings"], "board": str(copy)}})
+    assert delivery.verify(run, windows=1)["latency_ms"]["limit"] == 50.0
 
 
 @pytest.mark.usefixtures("on_this_machine")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
 
 from micronas_tf.errors import RunError
-from micronas_tf.run_directory import RunDirectory, read_json, write_json
+from micronas_tf.run_directory import RunDirectory, read_json, resume_command, write_json
 
 
 def test_files_lie_where_the_design_says() -> None:
@@ -66,7 +67,7 @@ def test_a_folder_of_a_run_that_was_killed_before_it_wrote_anything_is_claimed(t
 def test_a_folder_with_a_run_is_refused(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     write_json(run.run, {})
-    with pytest.raises(RunError, match=rf"holds a run\. Go on with it by --resume {tmp_path}"):
+    with pytest.raises(RunError, match=rf"holds a run\. Go on with it by `micronas-tf search --resume {tmp_path}`"):
         run.claim()
 
 
@@ -111,6 +112,17 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "metrics.json").write_bytes(content)
     with pytest.raises(RunError, match=r"metrics\.json cannot be read: .* Delete it and resume the run"):
         read_json(tmp_path / "metrics.json")
+
+
+def test_a_run_cannot_go_on_without_its_record(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes(b"{")
+    with pytest.raises(RunError, match=r"run\.json cannot be read: [^.]*\. Start a new run\.$"):
+        read_json(tmp_path / "run.json")
+
+
+def test_the_command_that_goes_on_is_one_for_a_shell() -> None:
+    command = resume_command(Path("my runs/UCI HAR"))
+    assert shlex.split(command) == ["micronas-tf", "search", "--resume", "my runs/UCI HAR"]
 
 
 def test_a_folder_where_a_file_should_be_is_refused(tmp_path: Path) -> None:

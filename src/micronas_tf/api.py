@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from math import isfinite
@@ -21,7 +22,7 @@ from micronas_tf.front import Axis, Pareto
 from micronas_tf.pareto import explore
 from micronas_tf.pipeline import Result, run
 from micronas_tf.progress import silent
-from micronas_tf.run_directory import RunDirectory, read_json
+from micronas_tf.run_directory import RunDirectory, read_json, resume_command
 from micronas_tf.search import SearchRecipe, Strategy
 from micronas_tf.settings import Quantisation, Settings
 from micronas_tf.space import SpaceConfig, build_space
@@ -85,10 +86,10 @@ class MicroNAS:
     ) -> None:
         self.settings = Settings(
             board=board,
-            budget=Budget(latency_ms, _to_bytes(memory_kb), _to_bytes(flash_kb), memory_figure),
+            budget=Budget(_to_float(latency_ms), _to_bytes(memory_kb), _to_bytes(flash_kb), memory_figure),
             latency_source=latency_source,
             runtime=runtime,
-            margin=margin,
+            margin=_to_float(margin),
             strategy=strategy,
             quantisation=quantize,
             seed=seed,
@@ -133,6 +134,7 @@ class MicroNAS:
         """
         if y is None and not (x is None or isinstance(x, str | Path)):
             raise DataError("Arrays need labels: fit(x, y). Received: y=None.")
+        _check_given(y is None, {"test": test, **about_windows}, {"window": window, "hop": hop})
         if y is None:
             about: dict[str, Any] = {
                 "source": None if x is None else str(x),
@@ -150,7 +152,9 @@ class MicroNAS:
 
     def run(self, dataset: Dataset, about: dict[str, Any]) -> Result:
         """`fit` on a dataset that is loaded already."""
-        directory = self.out or Path("runs") / f"{dataset.name}-{self.settings.board}-{datetime.now():%Y%m%d-%H%M%S}"
+        board = self.settings.board.removesuffix(".toml")
+        name = f"{dataset.name}-{Path(board).name}-{datetime.now():%Y%m%d-%H%M%S}".replace(" ", "_")
+        directory = self.out or Path("runs") / name
         files = RunDirectory(directory)
         files.claim()
         try:
@@ -201,6 +205,18 @@ def resume(
     return _run(dataset, settings, Path(directory), about, verbose=verbose, started=started)
 
 
+def _check_given(from_source: bool, of_arrays: Mapping[str, Any], of_tables: Mapping[str, Any]) -> None:
+    """Nothing that is given is ignored: a file states its subjects itself, and arrays are windows already."""
+    given = [name for name, value in (of_arrays if from_source else of_tables).items() if value is not None]
+    if given and from_source:
+        raise DataError(
+            f"{', '.join(given)} can be given with arrays only: fit(x, y, …). A file says such things itself "
+            "(docs/file-formats.md)."
+        )
+    if given:
+        raise DataError(f"{', '.join(given)} are for tables of samples. Arrays are windows already: [N, T, S].")
+
+
 def _run(
     dataset: Dataset,
     settings: Settings,
@@ -219,8 +235,17 @@ def _run(
                 progress.say(note)
             return run(dataset, settings, directory, **options, progress=progress)
     except KeyboardInterrupt as interrupt:
-        interrupt.add_note(f"Interrupted. Go on with: micronas-tf search --resume {directory}")
+        interrupt.add_note(_how_to_go_on(directory, about))
         raise
+
+
+def _how_to_go_on(directory: Path, about: Mapping[str, Any]) -> str:
+    if about["source"] == "arrays":
+        return "Interrupted. A run on arrays cannot go on: save them as .npz and search on that file."
+    if not RunDirectory(directory).run.exists():
+        RunDirectory(directory).release()
+        return "Interrupted before anything was written."
+    return f"Interrupted. Go on with: {resume_command(directory)}"
 
 
 def _latency_notes(dataset: Dataset, settings: Settings) -> tuple[str, ...]:
@@ -262,6 +287,11 @@ def _space(space: SpaceConfig | None, extra_cells: int | None) -> SpaceConfig:
 
 def _to_seconds(duration: str | float | None) -> float | None:
     return parse_duration(duration) if isinstance(duration, str) else duration
+
+
+def _to_float(value: float | None) -> float | None:
+    """NumPy's numbers have no place in a run's JSON files."""
+    return None if value is None else float(value)
 
 
 def _to_bytes(kilobytes: float | None) -> int | None:

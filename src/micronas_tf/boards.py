@@ -6,6 +6,7 @@ import re
 import tomllib
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -98,8 +99,10 @@ class Budget:
     def __post_init__(self) -> None:
         for field in ("latency_ms", "memory_bytes", "flash_bytes"):
             value = getattr(self, field)
-            if value is not None and not value > 0:
-                raise BoardError(f"The budget's {field} must be positive. Received: {value}.")
+            if value is not None and not 0 < value < inf:
+                raise BoardError(
+                    f"The budget's {field} is a positive number; leave it out for no limit. Received: {value}."
+                )
         if self.memory_figure not in ("arena", "peak"):
             raise BoardError(f"The memory figure is 'arena' or 'peak'. Received: {self.memory_figure!r}.")
 

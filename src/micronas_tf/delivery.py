@@ -23,7 +23,7 @@ from micronas_tf.models import network_from_flatbuffer
 from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
 from micronas_tf.quantize.runtimes import FloatArray
-from micronas_tf.run_directory import RunDirectory, read_json, write_json
+from micronas_tf.run_directory import RunDirectory, read_json, resume_command, write_json
 
 VERIFY_SCHEMA: Final = 1
 LEAST_WINDOWS: Final = 200
@@ -82,14 +82,17 @@ def export_run(directory: Path, *, target: Path | None = None, sampling_hz: floa
 
     Args:
         directory: of the run.
-        target: another folder than the run's `bundle/`; `metrics.json` stays as it is.
+        target: another folder than the run's `bundle/`, a bundle's, an empty one or a new one; `metrics.json` stays as
+            it is.
         sampling_hz: samples a second, where the data do not say it.
 
     Raises:
-        RunError: no finished run, or its data cannot be found.
+        RunError: no finished run, its data cannot be found, or `target` holds something else.
         MicronasError: as `export`.
     """
     files = RunDirectory(directory)
+    if target is not None:
+        _check_target(target)
     metrics = read_json(files.metrics)
     flatbuffer = _read(files.flatbuffer)
     standardisation = Standardisation.from_json(read_json(files.standardisation))
@@ -101,6 +104,16 @@ def export_run(directory: Path, *, target: Path | None = None, sampling_hz: floa
     if target is None:
         write_json(files.metrics, {**metrics, **added})
     return {"directory": str(target or files.bundle), **added}
+
+
+def _check_target(target: Path) -> None:
+    """A bundle replaces a bundle, and nothing else."""
+    if target.is_dir():
+        replaceable = (target / "bundle.json").is_file() or not any(target.iterdir())
+    else:
+        replaceable = not target.exists()
+    if not replaceable:
+        raise RunError(f"{target} holds something else than a bundle, and would be replaced. Choose another --out.")
 
 
 def _settings(files: RunDirectory) -> dict[str, Any]:
@@ -117,7 +130,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise RunError(
             f"{path} cannot be read: {error.strerror}. A bundle is written of a finished run; go on with it by "
-            f"`micronas-tf search --resume {path.parent}`."
+            f"`{resume_command(path.parent)}`."
         ) from error
 
 
@@ -259,7 +272,7 @@ def _to_json(subject: _Subject, board: Board, proof: Proof, drawn: int) -> dict[
     network = Network.from_json(about["network"])
     predicted, source = _predicted(network, board)
     measured_ms = board.milliseconds(proof.cycles)
-    limit = subject.limit_ms if subject.board_id == board.id else None
+    limit = subject.limit_ms if about["board"] == board.id else None
     return {
         "schema": VERIFY_SCHEMA,
         "board": board.id,

@@ -39,6 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         RunError: the folder cannot be written, or the disk is full; nothing is left of the attempt.
     """
+    path = path.resolve()  # "." has no name
     temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

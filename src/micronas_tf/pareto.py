@@ -13,11 +13,10 @@ from typing import Any, Final
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
-from micronas_tf.datasets import split
 from micronas_tf.errors import BudgetError
 from micronas_tf.front import Axis, knee, ladder, non_dominated, spread
 from micronas_tf.pipeline import Result, run
-from micronas_tf.plan import ALPHA_FRACTION, Plan
+from micronas_tf.plan import Plan
 from micronas_tf.progress import Progress
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.search import Candidate, Projector, load_supernet, rank
@@ -73,9 +72,16 @@ def _ranked(plan: Plan, result: Result, files: RunDirectory, watch: Stopwatch) -
     found = _climb(plan, supernet.probabilities(), watch)
     answer = Candidate(result.architecture, result.network, plan.costs(result.network), 0.0)
     found[answer.architecture] = (_ends(plan)[1], answer)
-    weights, alphas = split(plan.dataset.train, ALPHA_FRACTION, seed=settings.seed)
     candidates = [candidate for _, candidate in found.values()]
-    ranked = rank(supernet, candidates, weights, alphas, result.standardisation, seed=settings.seed, progress=watch)
+    ranked = rank(
+        supernet,
+        candidates,
+        plan.weight_windows,
+        plan.alpha_windows,
+        result.standardisation,
+        seed=settings.seed,
+        progress=watch,
+    )
     points = []
     for item in ranked:
         architecture, costs = item.candidate.architecture, item.candidate.costs

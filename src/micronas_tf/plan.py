@@ -9,7 +9,8 @@ import numpy as np
 
 from micronas_tf.boards import Board, load_board
 from micronas_tf.cost import LatencySource, NetworkCosts, network_costs
-from micronas_tf.datasets import Dataset
+from micronas_tf.datasets import Dataset, Windows, split
+from micronas_tf.errors import DataError
 from micronas_tf.estimation import latency_source, mean_error
 from micronas_tf.ops import Network
 from micronas_tf.quantize import FINE_TUNING
@@ -24,7 +25,12 @@ ALPHA_FRACTION: Final = 0.3
 
 @dataclass(frozen=True)
 class Plan:
-    """A dataset and its settings, with what follows from them before anything is trained."""
+    """A dataset and its settings, with what follows from them before anything is trained.
+
+    Attributes:
+        weight_windows, alpha_windows: the training part once more divided: who trains the weights of a search, and who
+            compares its architectures.
+    """
 
     dataset: Dataset
     settings: Settings
@@ -32,6 +38,8 @@ class Plan:
     source: LatencySource
     figures: SpaceFigures
     projector: Projector
+    weight_windows: Windows
+    alpha_windows: Windows
 
     def costs(self, network: Network) -> NetworkCosts:
         return network_costs(network, self.source, self.board)
@@ -56,9 +64,10 @@ class Plan:
 
     def trial_steps(self, candidates: int) -> list[int]:
         """Batches of each model that is trained to compare so many architectures."""
-        windows = round((1 - ALPHA_FRACTION) * len(self.dataset.train))
         rounds = self.trial_rounds()
-        return [recipe.steps(windows) for count, recipe in rounds for _ in range(min(count, candidates))]
+        return [
+            recipe.steps(len(self.weight_windows)) for count, recipe in rounds for _ in range(min(count, candidates))
+        ]
 
     def repeats(self) -> dict[str, int]:
         """How many models go through a stage at most, where this is not one."""
@@ -72,6 +81,7 @@ def make_plan(dataset: Dataset, settings: Settings) -> Plan:
 
     Raises:
         BoardError, CostError, SpaceError: unknown board, no latency source, no space for these windows.
+        DataError: too few windows, or people, to divide the training part for the search.
         BudgetError: no architecture fits.
     """
     board = load_board(settings.board)
@@ -82,4 +92,11 @@ def make_plan(dataset: Dataset, settings: Settings) -> Plan:
     margin = mean_error(space, source) if settings.margin is None else settings.margin
     projector = Projector(figures, lambda network: network_costs(network, source, board), margin)
     projector.check()
-    return Plan(dataset, settings, board, source, figures, projector)
+    return Plan(dataset, settings, board, source, figures, projector, *_divided(train_part, settings.seed))
+
+
+def _divided(train: Windows, seed: int) -> tuple[Windows, Windows]:
+    try:
+        return split(train, ALPHA_FRACTION, seed=seed)
+    except DataError as error:
+        raise DataError(f"The training part is divided once more, for the search: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from micronas_tf.errors import RunError
 from micronas_tf.files import write_atomically
 
 RUN_SCHEMA: Final = 1
+_RUN: Final = "run.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class RunDirectory:
     @property
     def run(self) -> Path:
         """Command, versions, seed, data hash, board, budget, status."""
-        return self.path / "run.json"
+        return self.path / _RUN
 
     @property
     def search(self) -> Path:
@@ -126,7 +128,9 @@ class RunDirectory:
             RunError: it holds a run already, or cannot be made.
         """
         if self.run.exists():
-            raise RunError(f"{self.path} holds a run. Go on with it by --resume {self.path}, or choose another --out.")
+            raise RunError(
+                f"{self.path} holds a run. Go on with it by `{resume_command(self.path)}`, or choose another --out."
+            )
         # A run that was killed before it wrote anything has left empty folders.
         if self.path.is_dir() and any(not path.is_dir() for path in self.path.rglob("*")):
             raise RunError(f"{self.path} is not empty. Choose another --out.")
@@ -142,6 +146,11 @@ class RunDirectory:
             self.path.rmdir()
 
 
+def resume_command(directory: Path) -> str:
+    """What goes on with a run, as a shell takes it."""
+    return f"micronas-tf search --resume {shlex.quote(str(directory))}"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Raises RunError if the file cannot be written."""
     write_atomically(path, json.dumps(value, indent=2) + "\n")
@@ -154,4 +163,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise RunError(f"{path} is missing. Is {path.parent} the folder of a run?") from None
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}. Delete it and resume the run, or start a new one.") from error
+        raise RunError(f"{path} cannot be read: {error}. {_remedy(path)}") from error
+
+
+def _remedy(path: Path) -> str:
+    """Everything can be made again but what the run was asked for."""
+    return "Start a new run." if path.name == _RUN else "Delete it and resume the run, or start a new one."

@@ -7,8 +7,8 @@ from itertools import islice, zip_longest
 from typing import Any
 
 from micronas_tf.architecture import Architecture
-from micronas_tf.datasets import Standardisation, split
-from micronas_tf.plan import ALPHA_FRACTION, Plan
+from micronas_tf.datasets import Standardisation
+from micronas_tf.plan import Plan
 from micronas_tf.progress import Progress
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.search import (
@@ -55,7 +55,7 @@ def _ranked(
 ) -> tuple[list[Ranked], set[Architecture]]:
     """Architectures within budget, compared on windows that train no weights, best first; what the search proposed."""
     settings, recipe, seed = plan.settings, plan.settings.search, plan.settings.seed
-    parts = (*split(plan.dataset.train, ALPHA_FRACTION, seed=seed), standardisation)
+    parts = (plan.weight_windows, plan.alpha_windows, standardisation)
     if settings.strategy == "random":
         # In full: that takes about the time of a search with its trials.
         count = max(1, recipe.trials // 2)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from math import inf
+from operator import index
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from micronas_tf.boards import DEFAULT_BOARD, Budget
 from micronas_tf.cost import Runtime
@@ -15,6 +17,8 @@ from micronas_tf.space import SpaceConfig
 from micronas_tf.training import TrainingRecipe
 
 Quantisation: TypeAlias = Literal["qat", "qat-scratch", "ptq"]
+_LARGEST_SEED: Final = 2**32 - 2
+"""NumPy's generators take 32 bits, and the batches of the quantising use the next seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,9 @@ class Settings:
             raise RunError(f"Quantisation is one of {get_args(Quantisation)}. Received: {self.quantisation!r}.")
         if self.strategy not in get_args(Strategy):
             raise RunError(f"A strategy is one of {get_args(Strategy)}. Received: {self.strategy!r}.")
+        object.__setattr__(self, "seed", _seed(self.seed))
+        if self.margin is not None and not 0 <= self.margin < inf:
+            raise RunError(f"A margin is a share of 0 or more. Received: {self.margin}.")
         if self.time_budget_s is not None and not self.time_budget_s > 0:
             raise RunError(f"A time budget is more than 0 seconds. Received: {self.time_budget_s}.")
         if self.strategy == "random" and (self.pareto or self.time_budget_s is not None):
@@ -86,3 +93,14 @@ class Settings:
             raise RunError(
                 f"The run's settings are of another version of micronas-tf: {error}. Start a new run."
             ) from error
+
+
+def _seed(value: Any) -> int:
+    """An integer of Python's, of whatever kind it was given."""
+    try:
+        seed = index(value)
+    except TypeError:
+        seed = -1
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise RunError(f"A seed is a whole number from 0 to {_LARGEST_SEED}. Received: {value!r}.")
+    return seed

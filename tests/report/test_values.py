@@ -114,7 +114,7 @@ def parsed(command: str) -> dict[str, Any]:
 
 
 def test_the_command_says_again_what_the_run_was_told() -> None:
-    budget = {"latency_ms": 12.5, "memory_bytes": 24 * 1024, "flash_bytes": None, "memory_figure": "peak"}
+    budget = {"latency_ms": 213.57142857, "memory_bytes": 24 * 1024, "flash_bytes": None, "memory_figure": "peak"}
     found = record(CLASSES, budget, build_space(64, 6, 3), "my data/windows.npz")
     found["settings"] |= {
         "quantisation": "ptq",
@@ -125,12 +125,12 @@ def test_the_command_says_again_what_the_run_was_told() -> None:
         "time_budget_s": 90.0,
         "pareto": {"axis": "memory", "points": 3},
     }
-    found |= {"window": 64, "hop": 16}
+    found |= {"window": 64, "hop": 16, "test_fraction": 0.4}
     options = parsed(command_of(found))
     assert parse_duration(str(options["time_budget"])) == 90.0
     told = {
-        "source": "my data/windows.npz", "window": 64, "hop": 16, "board": "nucleo_f446re", "latency_ms": 12.5,
-        "memory_kb": 24.0, "flash_kb": None, "strategy": "darts-gumbel",
+        "source": "my data/windows.npz", "window": 64, "hop": 16, "test_fraction": 0.4, "board": "nucleo_f446re",
+        "latency_ms": 213.57142857, "memory_kb": 24.0, "flash_kb": None, "strategy": "darts-gumbel",
         "memory_figure": "peak", "epochs": 12, "seed": 7, "quantize": "ptq",
         "latency_source": "auto", "runtime": "bundle", "margin": 0.05, "saved_model": True, "extra_cells": None,
         "pareto": "memory", "pareto_points": 3,
@@ -141,7 +141,7 @@ def test_the_command_says_again_what_the_run_was_told() -> None:
 def test_a_run_on_arrays_is_a_line_of_python() -> None:
     budget = {"latency_ms": 12.5, "memory_bytes": None, "flash_bytes": None, "memory_figure": "arena"}
     text = command_of(record(CLASSES, budget, build_space(64, 6, 3), "arrays"))
-    assert text == "MicroNAS('nucleo_f446re', latency_ms=12.5, seed=7).fit(x, y, …)"
+    assert text == "MicroNAS('nucleo_f446re', latency_ms=12.5, epochs=12, seed=7).fit(x, y, …)"
 
 
 def diamond() -> Network:

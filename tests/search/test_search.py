@@ -334,7 +334,7 @@ def test_impossible_schedules_are_refused(fields: dict[str, Any], words: str) ->
     # By hand: the least number of steps is spread over the epochs.
     [
         (SearchRecipe(), 7352, 64, 115),
-        (SearchRecipe(), 100, 30, 20),
+        (SearchRecipe(), 100, 30, 24),
         (SearchRecipe(epochs=2, least_steps=0), 100, 30, 4),
         (SearchRecipe(epochs=7, least_steps=100), 10, 10, 15),
     ],

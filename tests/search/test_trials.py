@@ -1,4 +1,4 @@
-"""Random search: draws within the budget, the best by accuracy, and no training twice."""
+"""Random search: draws within the budget, the best by cross-entropy, and no training twice."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def test_the_best_comes_first_and_a_rerun_trains_nothing(tmp_path: Path, monkeyp
     heard: list[int] = []
     found = search(tmp_path, progress=lambda stage, done, total, figures: heard.append(done))
     assert heard == [0, 1, 2]
-    accuracies = [one.accuracy for one in found]
-    assert accuracies == sorted(accuracies, reverse=True)
+    losses = [one.cross_entropy for one in found]
+    assert losses == sorted(losses)
     for one in found:
         # One of 24 windows: CPU kernels may sum in another order.
         assert one.accuracy == pytest.approx(trained_alone(one), abs=1.5 / len(ALPHA))
@@ -105,7 +105,10 @@ def halve(directory: Path | None = None, **options: Any) -> tuple[list[Architect
 
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """(batches, number) of each training; the n-th model of a round scores n (modulo 5) tenths."""
+    """(batches, number) of each training; the n-th model of a round scores 2 n (modulo 5) tenths.
+
+    Its cross-entropy falls as this score rises; its accuracy is the same for all, as of few windows.
+    """
     trained: list[tuple[int, int]] = []
 
     def train(
@@ -115,7 +118,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         trained.append((steps, sum(1 for former, _ in trained if former == steps)))
 
     def score(*arguments: Any) -> tuple[float, float]:
-        return (trained[-1][1] * 2 % 5) / 10, 1.0
+        return 0.5, 1.0 - (trained[-1][1] * 2 % 5) / 10
 
     monkeypatch.setattr("micronas_tf.search.trials.train", train)
     monkeypatch.setattr("micronas_tf.search.trials.scores", score)
@@ -128,7 +131,7 @@ def test_the_better_ones_are_trained_for_longer(pretended: list[tuple[int, int]]
     assert [steps for steps, _ in pretended] == [4] * 6 + [12] * 2
     # Scores 0, .2, .4, .1, .3, 0: the third and the fifth go on, and then get 0 and .2.
     assert [drawn.index(one.candidate.architecture) for one in found] == [4, 2, 1, 3, 0, 5]
-    assert [one.accuracy for one in found] == [0.2, 0.0, 0.2, 0.1, 0.0, 0.0]
+    assert [one.cross_entropy for one in found] == pytest.approx([0.8, 1.0, 0.8, 0.9, 1.0, 1.0])
     assert heard == [(done, 8) for done in range(9)]
 
 

@@ -13,7 +13,11 @@ from micronas_tf.quiet import captured_output
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write.  [default: bundle/ in RUN]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write: new, empty, or a bundle's.  [default: bundle/ in RUN]",
+)
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Samples a second, where the data lack it.")
 @json_option
 def export(run: Path, out: Path | None, rate: float | None, as_json: bool) -> None:

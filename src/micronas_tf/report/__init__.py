@@ -14,7 +14,7 @@ from micronas_tf.report.drawing import render
 from micronas_tf.report.page import drawings, html
 from micronas_tf.report.run import read_run
 from micronas_tf.report.stream import Stream, keep, remembered
-from micronas_tf.run_directory import RunDirectory, write_json
+from micronas_tf.run_directory import RunDirectory, resume_command, write_json
 
 __all__ = ["Stream", "write_report"]
 
@@ -45,7 +45,7 @@ def write_report(directory: Path, stream: Stream | None = None, baselines: Seque
     except (KeyError, TypeError, ValueError, TemplateError) as error:
         raise RunError(
             f"A file of the run in {directory} is damaged or of another version: {error!r}. "
-            f"`micronas-tf search --resume {directory}` writes what is missing."
+            f"`{resume_command(directory)}` writes what is missing."
         ) from error
     for figure in figures:
         write_atomically(files.figures / f"{figure.name}.svg", figure.svg)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from micronas_tf.errors import RunError
 from micronas_tf.report.text import KIB
-from micronas_tf.run_directory import RunDirectory, read_json
+from micronas_tf.run_directory import RunDirectory, read_json, resume_command
 
 BASELINES_SCHEMA: Final = 1
 
@@ -126,9 +126,7 @@ def _read(other: Path, directory: Path, own: Mapping[str, Any], own_metrics: Map
     files = RunDirectory(other)
     record = read_json(files.run)
     if not isinstance(record, dict) or record.get("status") != "done":
-        raise RunError(
-            f"A baseline is a finished run. The one in {other} goes on with: micronas-tf search --resume {other}"
-        )
+        raise RunError(f"A baseline is a finished run. The one in {other} goes on with: {resume_command(other)}")
     metrics = read_json(files.metrics)
     try:
         _check_same_task(other, record, metrics, own, own_metrics)

@@ -17,7 +17,7 @@ from micronas_tf.report.accuracy import Confusions
 from micronas_tf.report.baselines import Baseline, answer_of, gather, remembered
 from micronas_tf.report.operators import Operator, operators_of
 from micronas_tf.report.trials import Trial, trials_of
-from micronas_tf.run_directory import RunDirectory, read_json
+from micronas_tf.run_directory import RunDirectory, read_json, resume_command
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +118,7 @@ def read_run(directory: Path, baselines: Sequence[Path] | None = None) -> Run:
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"A file of the run in {directory} is damaged or of another version: {error!r}. "
-            f"`micronas-tf search --resume {directory}` writes what is missing."
+            f"`{resume_command(directory)}` writes what is missing."
         ) from error
 
 
@@ -127,7 +127,7 @@ def _finished(files: RunDirectory) -> tuple[dict[str, Any], dict[str, Any], dict
     if not isinstance(record, dict) or record.get("status") != "done" or not files.details.exists():
         raise RunError(
             f"A report is of a finished run, with metrics.json and details.json. The one in {files.path} goes on with: "
-            f"micronas-tf search --resume {files.path}"
+            f"{resume_command(files.path)}"
         )
     return record, read_json(files.metrics), read_json(files.details)
 
