@@ -210,11 +210,9 @@ def ranking(data: Path, seed: int, **options: Any) -> None:
         pool = PoolRanking(recipe.warm_epochs, after_warm_up, Path(folder, "pool.json"))
         supernet = search(plan.figures, *parts, recipe, seed=seed, callbacks=[pool])
     said["supernet after the search"] = rank(supernet, candidates, *parts, seed=seed)
-    for share in (*(share for _, share in recipe.halving()), 1.0):
-        shortened = settings.training.shortened(share)
-        said[f"{share:.0%} of a training"] = train_and_rank(
-            candidates, *parts, shortened, seed=seed, total=len(candidates)
-        )
+    trainings = {f"{share:.0%} of a training": settings.training.shortened(share) for _, share in recipe.halving()}
+    for name, training in {**trainings, "whole training": settings.training}.items():
+        said[name] = train_and_rank(candidates, *parts, training, seed=seed, total=len(candidates))
     click.echo(correlations(said, list(said)[-1]))
 
 

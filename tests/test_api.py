@@ -94,7 +94,7 @@ def test_arguments_become_settings() -> None:
         seed=7,
         space=SpaceConfig(extra_cells=0),
         search=SearchRecipe(epochs=3, least_steps=0),
-        training=TrainingRecipe(epochs=3, least_steps=0),
+        training=TrainingRecipe(epochs=3, least_steps=0, stretch=1.0),
         saved_model=True,
         time_budget_s=5400.0,
         pareto=Pareto("memory", 3),
@@ -231,7 +231,8 @@ def test_test_arrays_of_another_shape_are_refused(called: Called, test: Any) -> 
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    settings = api.MicroNAS(latency_ms=np.float32(12.5), margin=np.float32(0.5), seed=np.int64(3)).settings
+    numbers: dict[str, Any] = {"latency_ms": np.float32(12.5), "margin": np.float32(0.5), "seed": np.int64(3)}
+    settings = api.MicroNAS(**numbers).settings
     kept = Settings.from_json(json.loads(json.dumps(settings.to_json())))
     assert kept == api.MicroNAS(latency_ms=12.5, margin=0.5, seed=3).settings
 

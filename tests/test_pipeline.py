@@ -38,7 +38,7 @@ SETTINGS = Settings(
     budget=Budget(latency_ms=20.0),
     space=SMALL,
     search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1, trials=2, pool=3),
-    training=TrainingRecipe(epochs=1, least_steps=0, batch_size=12),
+    training=TrainingRecipe(epochs=1, least_steps=0, batch_size=12, stretch=1.0),
 )
 # w gets about 70 % of the 48 train windows: 3 batches of 12 an epoch.
 STEPS = 6

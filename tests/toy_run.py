@@ -32,7 +32,7 @@ SETTINGS = Settings(
     quantisation="ptq",
     space=SPACE,
     search=SearchRecipe(epochs=4, least_steps=0, batch_size=12, warmup=0.25, candidates=2, rungs=2, trials=2, pool=3),
-    training=TrainingRecipe(epochs=4, least_steps=0, batch_size=12),
+    training=TrainingRecipe(epochs=4, least_steps=0, batch_size=12, stretch=1.0),
     saved_model=True,
 )
 ABOUT = {"window": None, "hop": None, "test_fraction": 0.25}

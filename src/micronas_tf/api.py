@@ -96,7 +96,7 @@ class MicroNAS:
             space=_space(space, extra_cells),
             # Epochs that someone asks for are meant: no least number of steps then.
             search=SearchRecipe() if epochs is None else SearchRecipe(epochs=epochs, least_steps=0),
-            training=TrainingRecipe() if epochs is None else TrainingRecipe(epochs=epochs, least_steps=0),
+            training=TrainingRecipe() if epochs is None else TrainingRecipe(epochs=epochs, least_steps=0, stretch=1.0),
             saved_model=saved_model,
             time_budget_s=_to_seconds(time_budget),
             pareto=None if pareto is None else Pareto(pareto, pareto_points),

@@ -144,8 +144,8 @@ def train_model(  # noqa: PLR0917
         return model
     keras.utils.set_random_seed(settings.seed)
     model = build_model(network, dropout=settings.training.dropout)
-    windows, seed = plan.dataset.train, settings.seed
-    train(model, windows, standardisation, settings.training, seed=seed, progress=progress, pace=pace)
+    recipe = settings.training.for_network(network)
+    train(model, plan.dataset.train, standardisation, recipe, seed=settings.seed, progress=progress, pace=pace)
     # A copy that was never compiled: without the optimiser's state, and without its schedule to load.
     plain = build_model(network, dropout=settings.training.dropout)
     plain.set_weights(model.get_weights())
@@ -170,7 +170,7 @@ def quantise(  # noqa: PLR0917
     # As `train` has left it: tf.data mixes the global seed into its streams, and a resumed run comes here directly.
     keras.utils.set_random_seed(plan.settings.seed)
     settings, windows = plan.settings, plan.dataset.train
-    recipe = settings.training
+    recipe = settings.training.for_network(network)
     calibration = calibration_windows(plan, standardisation)
     batches = training_batches(
         windows,

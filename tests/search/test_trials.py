@@ -23,7 +23,7 @@ from .toys import SPACES, projector, waves
 SPACE = SPACES["one cell"]
 TRAIN, ALPHA = waves(36, 0), waves(24, 1)
 SCALE = Standardisation.fit(TRAIN)
-RECIPE = TrainingRecipe(epochs=1, least_steps=0, batch_size=12)
+RECIPE = TrainingRecipe(epochs=1, least_steps=0, batch_size=12, stretch=1.0)
 
 
 def least_ms() -> float:

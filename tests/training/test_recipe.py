@@ -11,6 +11,7 @@ import pytest
 from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.errors import DataError
 from micronas_tf.models import build_model
+from micronas_tf.ops import Network, Node, OpSpec
 from micronas_tf.space import SpaceConfig, build_space, largest, lower
 from micronas_tf.training import TrainingRecipe, float_scores, network_input, train
 from micronas_tf.training.recipe import compile_for_training
@@ -78,6 +79,25 @@ def test_the_schedule_warms_up_to_the_peak_and_ends_at_0(trained: tuple[Any, Any
     optimizer = trained_model.optimizer
     assert int(optimizer.iterations) == 180
     assert float(optimizer._learning_rate(180)) == pytest.approx(0.0, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("filters", "epochs"),
+    [
+        # Bytes of one convolution (1, 1) of 20 filters in: 20 f weights and 4 f of biases; 30 · √(12,000 / bytes).
+        (500, 30),
+        (125, 60),
+        (40, 106),
+        (4, 120),
+    ],
+)
+def test_small_networks_are_trained_for_longer(filters: int, epochs: int) -> None:
+    network = Network((8, 1, 20), (Node("only", OpSpec("conv2d", ((8, 1, 20),), (8, 1, filters)), (0,), 1),))
+    found = TrainingRecipe().for_network(network)
+    assert (found.epochs, found.least_steps) == (epochs, 1500)
+    assert found.for_network(network) == found
+    # Trials compare networks after the same number of steps.
+    assert TrainingRecipe().shortened(0.5).for_network(network).epochs == 15
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What a network costs on a board: MACs, memory, flash and latency, without TensorFlow."""
 
 from micronas_tf.cost.fit import fit_operator_model
-from micronas_tf.cost.flash import FLATBUFFER_BASE_BYTES, flash_bytes, op_flash_bytes
+from micronas_tf.cost.flash import FLATBUFFER_BASE_BYTES, flash_bytes, op_flash_bytes, weight_bytes
 from micronas_tf.cost.health import Finding, check_table
 from micronas_tf.cost.latency import (
     Chain,
@@ -81,6 +81,7 @@ __all__ = [
     "source_counts",
     "table_path",
     "tensor_buffers",
+    "weight_bytes",
     "working_set_bytes",
     "write_operator_model",
     "write_table",

@@ -202,10 +202,11 @@ class _Trials:
         """By cross-entropy, best first: few windows give many equal accuracies."""
         ranked: list[Ranked] = []
         self.best = {}
-        steps = recipe.steps(len(self.windows))
         for candidate in candidates:
             self.progress("trials", self.done, self.total, self.best)
-            ranked.append(Ranked(candidate, *self._scores(candidate, recipe, steps), steps))
+            own = recipe.for_network(candidate.network)
+            steps = own.steps(len(self.windows))
+            ranked.append(Ranked(candidate, *self._scores(candidate, own, steps), steps))
             self.best = {"accuracy": min(ranked, key=lambda one: one.cross_entropy).accuracy}
             self.done += 1
             self.stopped = self.stop()

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from math import inf, sqrt
+from typing import Any, Final
 
 import keras
 import numpy as np
 import tensorflow as tf
 from sklearn.metrics import accuracy_score, f1_score
 
+from micronas_tf.cost import weight_bytes
 from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.errors import DataError
+from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
 from micronas_tf.timing import Pace
 from micronas_tf.training.batches import training_batches
 from micronas_tf.training.callbacks import ProgressCallback
 from micronas_tf.training.paced import AtPosition, PaceCallback
+
+_AMPLE_BYTES: Final = 12_000
+"""Weights and biases in int8 and int32 above which a network gains nothing from more epochs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class TrainingRecipe:
         warmup: share of the steps.
         rotation_degrees: standard deviation of the random rotation's angle.
         dropout: between cells.
+        stretch: a network of few weights is trained so many times as long at most (`for_network`).
     """
 
     epochs: int = 30
@@ -43,6 +50,7 @@ class TrainingRecipe:
     warmup: float = 0.05
     rotation_degrees: float = 15.0
     dropout: float = 0.0
+    stretch: float = 4.0
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size) < 1 or self.least_steps < 0 or self.peak_learning_rate <= 0:
@@ -52,10 +60,23 @@ class TrainingRecipe:
                 "A recipe's warmup and dropout are shares below 1, and its rotation is not negative. "
                 f"Received: {self.warmup}, {self.dropout}, {self.rotation_degrees}."
             )
+        if not 1.0 <= self.stretch < inf:
+            raise DataError(f"A recipe's stretch is a factor of 1 or more. Received: {self.stretch}.")
 
     def shortened(self, share: float) -> TrainingRecipe:
-        """The same schedule in a share of the steps."""
-        return replace(self, epochs=max(1, round(share * self.epochs)), least_steps=round(share * self.least_steps))
+        """The same schedule in a share of the steps, the same number for all networks."""
+        return replace(
+            self,
+            epochs=max(1, round(share * self.epochs)),
+            least_steps=round(share * self.least_steps),
+            stretch=1.0,
+        )
+
+    def for_network(self, network: Network) -> TrainingRecipe:
+        """What this network gets: one of few weights underfits, and gains from more epochs; a large one does not."""
+        size = sum(weight_bytes(node.op) for node in network.nodes)
+        factor = min(max(1.0, sqrt(_AMPLE_BYTES / size)), self.stretch)
+        return replace(self, epochs=round(factor * self.epochs), stretch=1.0)
 
     def batch_size_for(self, samples: int) -> int:
         return max(1, min(self.batch_size, samples // 4))
