@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,63 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: str) -> Non
     path.write_text(content)
     with pytest.raises(DataError, match=r"samples\.csv"):
         load_dataset(path, window=16)
+
+
+def test_a_damaged_gzip_is_refused_wherever_the_damage_is(tmp_path: Path) -> None:
+    """A byte turned round in the compressed stream or in the checksum, half of the file, and none of it."""
+    path = tmp_path / "samples.csv.gz"
+    whole = gzip.compress(samples(400).to_csv(index=False).encode(), mtime=0)
+    step = len(whole) // 40
+    turned = [whole[:k] + bytes([whole[k] ^ 255]) + whole[k + 1 :] for k in range(10, len(whole), step)]
+    for content in (*turned, whole[: len(whole) // 2], b""):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"samples\.csv\.gz: This table cannot be read: .*rite it again"):
+            load_dataset(path, window=16)
+
+
+@pytest.mark.parametrize("name", ["samples.csv", "samples.csv.gz"])
+def test_labels_in_another_encoding_are_told_to_be_saved_as_utf_8(tmp_path: Path, name: str) -> None:
+    content = samples().replace({"label": {"walk": "hüpfen"}}).to_csv(index=False).encode("latin-1")
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(DataError, match=r"cannot be read: .*0xfc.*\. Save it as UTF-8\.$"):
+        load_dataset(path, window=16)
+
+
+def test_a_folder_with_a_tables_name_is_called_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "samples.csv"
+    path.mkdir()
+    with pytest.raises(DataError, match="This is a folder, not a table"):
+        load_dataset(path, window=16)
+
+
+@pytest.mark.parametrize(("unit", "named"), [(1e3, "time_ms"), (1e6, "time_us"), (1e9, "time_ns")])
+def test_time_that_seems_to_be_in_another_unit_is_noted(tmp_path: Path, unit: float, named: str) -> None:
+    """Steps of 20 ms at 50 Hz: in milliseconds they would make 0.05 Hz. Renamed as the note says, they make 50 Hz."""
+    frame = samples()
+    frame["Time"] = np.round(frame.Time * unit).astype("int64")
+    parts = read_table(str(csv(tmp_path, frame)), Cut(16, 8))
+    assert parts.train.sampling_rate_hz == pytest.approx(50 / unit)
+    assert "If time is in milliseconds, name the column time_ms" in parts.notes[0]
+    assert named in parts.notes[0]
+    renamed = read_table(str(csv(tmp_path, frame.rename(columns={"Time": named}))), Cut(16, 8))
+    assert renamed.train.sampling_rate_hz == pytest.approx(50)
+    assert not any("name the column" in note for note in renamed.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("time", np.arange(200) * 1.0),  # 1 Hz
+        ("time_s", np.arange(200) * 20),
+        ("time", pd.date_range("2024-01-01", periods=200, freq="20s").astype(str)),
+    ],
+)
+def test_a_rate_that_is_meant_is_not_noted(tmp_path: Path, name: str, values: Any) -> None:
+    frame = samples().drop(columns="Time")
+    frame[name] = values
+    notes = read_table(str(csv(tmp_path, frame)), Cut(16, 8)).notes
+    assert not any("name the column" in note for note in notes)
 
 
 @pytest.mark.parametrize(

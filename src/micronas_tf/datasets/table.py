@@ -10,6 +10,7 @@ end of a run is not used; the notes say how much.
 
 from __future__ import annotations
 
+import zlib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +35,10 @@ _MOST_IRREGULAR: Final = 0.05
 
 # Of a window's mean step to that of the others: clocks differ by less, rates that someone has chosen by more.
 _SAME_RATE: Final = 0.25
+
+_SLOW_HZ: Final = 1.0
+"""Rates below it are rare for motion; samples up to a thousand a second seem to have one if milliseconds pass for
+seconds."""
 
 _NAMELESS: Final = "Unnamed: "
 """What pandas calls a column whose header is empty."""
@@ -77,17 +82,20 @@ def read_table(source: str, cut: Cut | None) -> Parts:
         recording=None if recording is None else recording[rows],
         start=first - np.searchsorted(stream, stream[first]),
     )
-    return Parts(windows, notes=(*_notes(first, labelled, cut), *_identifiers(windows)))
+    return Parts(windows, notes=(*_slow(frame[time], rate), *_notes(first, labelled, cut), *_identifiers(windows)))
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
+    parquet = path.suffix.lower() in _PARQUET
+    if path.is_dir() and not parquet:
+        raise DataError("This is a folder, not a table. Give the file in it, or rename the folder.")
     try:
-        frame = pd.read_parquet(path) if path.suffix.lower() in _PARQUET else pd.read_csv(path)
+        frame = pd.read_parquet(path) if parquet else pd.read_csv(path)
     except ImportError as error:
         raise DataError('Parquet needs pyarrow. Run `pip install "micronas-tf[parquet]"`, or give a CSV.') from error
-    except (ValueError, OSError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"This table cannot be read: {reason}. Write it again with a header row.") from error
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise DataError(f"This table cannot be read: {reason}. {_remedy(error, parquet)}") from error
     if frame.empty:
         raise DataError("This table is empty. Give a header row and one row per sample.")
     names = frame.columns.astype(str).str.strip()
@@ -101,6 +109,15 @@ def _read_frame(path: Path) -> pd.DataFrame:
     special = names.str.lower().isin([*_TIME_UNITS, "label", "subject", "recording"])
     frame.columns = pd.Index(np.where(special, names.str.lower(), names))
     return frame
+
+
+def _remedy(error: Exception, parquet: bool) -> str:
+    """What to do about a table that cannot be read."""
+    if isinstance(error, UnicodeDecodeError):
+        return "Save it as UTF-8."
+    if parquet or isinstance(error, OSError | EOFError | zlib.error):
+        return "If it can be opened elsewhere, copy it again; else write it again."
+    return "Write it again with a header row."
 
 
 def _columns(frame: pd.DataFrame) -> tuple[str, list[str]]:
@@ -212,8 +229,8 @@ def _continuity(seconds: NDArray[np.float64], stream: IntArray, order: IntArray)
             f"Samples are evenly spaced in time, but {irregular:.0%} of the steps are far from their median of "
             f"{median:g} s. Resample to one rate first."
         )
-    # Rounded: the steps carry the rounding of the time stamps.
-    return same & ~gaps, round(1 / median, 6)
+    # Rounded: the steps carry the rounding of the time stamps. Nanoseconds in `time` must not become 0 Hz.
+    return same & ~gaps, round(1 / median, 6) or 1 / median
 
 
 def _first_rows(follows: NDArray[np.bool_], labelled: NDArray[np.bool_], cut: Cut) -> IntArray:
@@ -246,6 +263,16 @@ def _check_one_rate(seconds: NDArray[np.float64], first: IntArray, order: IntArr
             f"{1 / median:.4g} Hz: from data row {order[first[other[0]]] + 1} on it is {1 / steps[other[0]]:.4g} Hz. "
             "Resample them to one rate, or leave them out."
         )
+
+
+def _slow(time: pd.Series[Any], rate_hz: float) -> tuple[str, ...]:
+    """A note on a rate that numbers of another unit than seconds would explain."""
+    if time.name != "time" or rate_hz >= _SLOW_HZ or not pd.api.types.is_numeric_dtype(time):
+        return ()
+    return (
+        f"Column 'time' is read in seconds, which makes {rate_hz:.4g} Hz. If time is in milliseconds, name the column "
+        "time_ms (time_us, time_ns for micro- and nanoseconds); if seconds are right, time_s.",
+    )
 
 
 def _identifiers(windows: Windows) -> tuple[str, ...]:
