@@ -74,6 +74,22 @@ def test_commands_parse(page: str, command: str, tmp_path: Path, monkeypatch: py
         chosen.make_context(name, rest, parent=group)
 
 
+def test_runs_that_the_pages_use_are_made_by_them() -> None:
+    """By a search in `docs/getting-started.md`; `runs/own_csv` by its example."""
+    made = {"runs/own_csv"}
+    for page, command in commands():
+        words = shlex.split(command, comments=True)
+        if page == "docs/getting-started.md" and words[1] == "search" and "--out" in words:
+            made.add(words[words.index("--out") + 1])
+    used = {
+        run
+        for page in PAGES
+        for run in re.findall(r"(?<![\w/])runs/[\w-]+", page.read_text(encoding="utf-8"))
+        if page.name != "CHANGELOG.md"
+    }
+    assert used == made
+
+
 def test_the_reference_of_the_commands_is_current() -> None:
     """Made again from the commands; `python docs/cli.py` writes it."""
     spec = importlib.util.spec_from_file_location("docs_cli", ROOT / "docs" / "cli.py")

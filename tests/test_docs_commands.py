@@ -69,7 +69,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_uci_har(folder / "UCI HAR Dataset", rng)
     shutil.copy(boards_directory() / "nucleo_f446re.toml", folder / "my_board.toml")
     network = finish_run(folder / "runs" / "first", x)
-    shutil.copytree(folder / "runs" / "first", folder / "runs" / "BasicMotions")
     shutil.copy(folder / "runs" / "first" / "model.tflite", folder / "model.tflite")
     operators = {node.op for node in network.nodes} | {
         op for t, s in ((16, 2), (64, 6)) for op in operators_of(t, s, 3)
