@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from micronas_tf import characterisation, estimation
 from micronas_tf.cli import main
 from micronas_tf.cost import Measurement, Table, TableHeader, macs, read_table, write_table
 from micronas_tf.device import MACHINES, serial_port
-from micronas_tf.space import build_space
+from micronas_tf.space import SpaceConfig, build_space
 
 WINDOW = ("--window", "16", "--sensors", "2", "--classes", "3", "--extra-cells", "0")
 SPACE = characterisation.WindowShape(16, 2, 3, 0).space()
@@ -40,6 +41,26 @@ def test_a_table_in_the_users_folder(board: FakeBoard, tmp_path: Path, monkeypat
     assert tuple(row.op for row in table.measurements) == SPACE.operators()
     assert f"{len(SPACE.operators())} operators measured" in done.output
     assert "micronas-tf search --board nucleo_f446re --runtime bundle" in done.output
+
+
+@pytest.mark.parametrize("out", [None, "my tables/elsewhere.csv"])
+def test_the_command_that_is_offered_reads_the_table(
+    out: str | None, board: FakeBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its options are parsed as `search` parses them; then every operator of the space comes from the table."""
+    for module in (characterisation, estimation):
+        monkeypatch.setattr(module, "user_tables", lambda: tmp_path / "data")
+    (tmp_path / "my tables").mkdir()
+    done = call("characterize", "--board", "nucleo_f446re", *WINDOW, *(() if out is None else ("--out", out)))
+    assert done.exit_code == 0, done.output
+    words = shlex.split(done.stdout.splitlines()[-1].removeprefix("Use it: micronas-tf search "))
+    given = main.commands["search"].make_context("search", words).params
+    config = SpaceConfig(extra_cells=given["extra_cells"])
+    space = build_space(16, 2, 3, config)
+    notes = estimation.latency_notes(given["latency_source"], given["board"], given["runtime"], space)
+    count = len(space.operators())
+    (note,) = notes
+    assert note.startswith(f"Latency of {count} operators: {count} by the lookup table of nucleo_f446re (")
 
 
 @pytest.mark.parametrize("name", MACHINES)

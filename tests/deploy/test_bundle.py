@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,11 +16,12 @@ import numpy as np
 import pytest
 from tests.firmware.images import require_tools
 
-from micronas_tf.boards import load_board
+from micronas_tf.boards import Board, load_board
 from micronas_tf.cost import arena_bytes
 from micronas_tf.deploy import Golden, Model, drawn_windows, elf, program_of, spread_out, write_bundle
 from micronas_tf.deploy.pack import Add, Conv2d, Softmax
 from micronas_tf.deploy.sources import float_literal, string_literal
+from micronas_tf.device import check_has_firmware
 from micronas_tf.errors import ModelError, RunError
 from micronas_tf.ops import Network
 from micronas_tf.quantize.runtimes import input_affine, predict_litert, predict_tflm
@@ -226,6 +228,28 @@ def test_a_core_that_the_compiler_does_not_know(
     about = write_bundle(tmp_path / "bundle", model, raw_windows(model, network, 2), replace(BOARD, cpu=cpu))
     assert about["flash_bytes"] is None
     assert said in about["not_linked"]
+
+
+@pytest.mark.parametrize(
+    ("board", "named"),
+    [
+        (load_board("nucleo_l552ze_q"), "nucleo_l552ze_q"),
+        (load_board("qemu_cortex_m33"), "qemu_cortex_m33"),
+        (load_board("nicla_sense_me"), "qemu_cortex_m4"),
+        (replace(load_board("nucleo_l552ze_q"), id="my_board"), "qemu_cortex_m33"),
+        (replace(load_board("nicla_sense_me"), id="my_board", cpu="cortex-m7"), "qemu_cortex_m4"),
+    ],
+    ids=lambda value: f"{value.id}, {value.cpu}" if isinstance(value, Board) else value,
+)
+def test_the_readme_names_a_board_that_can_verify(
+    small: tuple[Network, Model], tmp_path: Path, board: Board, named: str
+) -> None:
+    """A Cortex-M7 has neither: its code is C, and any emulated core proves it."""
+    network, model = small
+    write_bundle(tmp_path / "bundle", model, raw_windows(model, network, 2), board)
+    said = re.findall(r"`micronas-tf verify RUN --board (.*)`", (tmp_path / "bundle/README.md").read_text())
+    assert said == [named]
+    check_has_firmware(load_board(said[0]))
 
 
 def test_drawn_windows_quantise_to_what_was_drawn(small: tuple[Network, Model]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -59,18 +60,20 @@ def characterize(  # noqa: PLR0917
     """
     from micronas_tf import characterisation, console  # noqa: PLC0415 - imports SciPy
 
+    board: str = options.pop("board")
     shape = characterisation.WindowShape(window, sensors, classes, extra_cells)
     if source is not None:
         shape = _shape_of(source, window, hop, extra_cells)
     try:
         with _interrupted_by_sigterm(), console.ConsoleProgress(Budget()) as progress:
-            path, found = characterisation.characterise_board(options.pop("board"), shape, progress=progress, **options)
+            path, found = characterisation.characterise_board(board, shape, progress=progress, **options)
     except KeyboardInterrupt:
         raise RunError("Interrupted before anything was measured. Run the command again.") from None
     if as_json:
         click.echo(json.dumps(_to_json(path, found), indent=2))
         return
     _show(path, found)
+    click.echo(f"Use it: {_search_command(board, options, extra_cells)}")
 
 
 @contextmanager
@@ -123,4 +126,16 @@ def _show(path: Path, found: Characterisation) -> None:
             more = f", and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
             click.echo(f"{len(lines)} {title}: {'; '.join(lines[:_SHOWN])}{more}")
     click.echo(str(path))
-    click.echo(f"Use it: micronas-tf search --board {header.board} --runtime {header.runtime}")
+
+
+def _search_command(board: str, options: Mapping[str, Any], extra_cells: int | None) -> str:
+    """The search that reads the table: by itself in the user's data folder, else by name.
+
+    A table that is named answers alone, so that the search must have the same cells.
+    """
+    words = ["micronas-tf", "search", "--board", board, "--runtime", options["runtime"]]
+    if options["out"] is not None:
+        words += ["--latency-source", str(options["out"])]
+    if extra_cells is not None:
+        words += ["--extra-cells", str(extra_cells)]
+    return shlex.join(words)

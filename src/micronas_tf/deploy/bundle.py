@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, Final
 
-from micronas_tf.boards import Board
+from micronas_tf.boards import DEFAULT_BOARD, Board, board_ids, load_board
 from micronas_tf.cost import ArenaPlan, arena_bytes, plan_arena, tensor_buffers
 from micronas_tf.datasets import Standardisation
 from micronas_tf.deploy.elf import Linked, link
@@ -204,7 +204,7 @@ def _readme(model: Model, about: Mapping[str, Any], board: Board, figures: Mappi
     return filled(
         "README.md",
         name=model.name,
-        board=board.id,
+        board=_proved_on(board),
         board_name=board.name,
         window=window,
         sensors=sensors,
@@ -221,3 +221,15 @@ def _readme(model: Model, about: Mapping[str, Any], board: Board, figures: Mappi
         golden=about["golden"]["windows"],
         figures=f"| figure | |\n|---|---|\n{rows}" if rows else "",
     )
+
+
+def _proved_on(board: Board) -> str:
+    """Id to name for `verify`: the board's own, or, where there is no firmware for it, that of an emulated one.
+
+    It has the same core if there is one; else that of the default board does. A board that only its owner's file knows
+    is found by no id.
+    """
+    if board.firmware and board.id in board_ids():
+        return board.id
+    emulated = [known for known in map(load_board, board_ids()) if known.emulated]
+    return min(emulated, key=lambda known: (known.cpu != board.cpu, known.emulates != DEFAULT_BOARD)).id
