@@ -20,6 +20,14 @@ KIB: Final = 1024
 _LINE_EVERY_S: Final = 10.0
 
 
+def _plain(*, stderr: bool = False) -> Console:
+    """A console that prints names as they are: brackets and colons of a path are neither styles nor emoji.
+
+    A line that a program may read, as that of a path, is printed with `soft_wrap`, which breaks none.
+    """
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
 class ConsoleProgress(AbstractContextManager["ConsoleProgress"]):
     """A `Progress` on standard error: bars on a terminal, a line now and then elsewhere.
 
@@ -29,7 +37,7 @@ class ConsoleProgress(AbstractContextManager["ConsoleProgress"]):
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
-        self.console = Console(stderr=True)
+        self.console = _plain(stderr=True)
         self.bars = RichProgress(
             TextColumn("{task.description:<11}"),
             BarColumn(bar_width=24),
@@ -66,7 +74,7 @@ class ConsoleProgress(AbstractContextManager["ConsoleProgress"]):
 
     def say(self, text: str) -> None:
         """One line above the bars."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
 
     def _line(self, stage: str, done: int, total: int, text: str) -> None:
         now = time.monotonic()
@@ -82,7 +90,7 @@ class ConsoleProgress(AbstractContextManager["ConsoleProgress"]):
         left = (now - paced_at) / (done - offset) * (total - done) if offset < done < total else None
         eta = "" if left is None else f"  ETA {_clock(left)}"
         line = f"{stage} {done}/{total}  {_clock(now - began)}{eta}  {text}".rstrip()
-        self.console.print(line, highlight=False, soft_wrap=True)
+        self.console.print(line, soft_wrap=True)
 
     def _figure(self, name: str, value: float) -> str:
         if name == "latency_ms":
@@ -104,7 +112,7 @@ def _clock(seconds: float) -> str:
 
 def show_summary(metrics: Mapping[str, Any], directory: Path) -> None:
     """The table at the end of a search: budget, predicted, verified; accuracy; files. On standard output."""
-    console = Console()
+    console = _plain()
     budget, latency = metrics["budget"], metrics["latency_ms"]
     table = Table(title=f"{metrics['board']} · {latency['source']}")
     for column, justify in (("", "left"), ("budget", "right"), ("predicted", "right"), ("verified", "right")):
@@ -127,9 +135,9 @@ def show_summary(metrics: Mapping[str, Any], directory: Path) -> None:
     scores.add_row(f"int8 ({bits})", *(f"{metrics['int8'][name]:.2%}" for name in ("accuracy", "macro_f1")))
     console.print(scores)
     if "time" in metrics:
-        console.print(_time(metrics["time"]), highlight=False)
+        console.print(_time(metrics["time"]), soft_wrap=True)
     for name in ("report.html", "model.keras", "model.tflite", "standardisation.json", "metrics.json", "bundle"):
-        console.print(str(directory / name), highlight=False)
+        console.print(str(directory / name), soft_wrap=True)
 
 
 def _time(time: Mapping[str, Any]) -> str:
@@ -148,7 +156,7 @@ def _bytes(value: int | None) -> str:
 
 def show_front(front: Mapping[str, Any]) -> None:
     """The table of `--pareto`: the trained models by their cost. On standard output."""
-    console = Console()
+    console = _plain()
     table = Table(title=f"{front['axis']} against accuracy")
     for column in ("limit", "latency", "arena", "flash", "int8", "supernet", ""):
         table.add_column(column, justify="right" if column else "left")
@@ -165,7 +173,7 @@ def show_front(front: Mapping[str, Any]) -> None:
 
 def show_estimate(figures: Mapping[str, Any]) -> None:
     """The table of `estimate`: cycles, milliseconds and share of each operator, and the totals."""
-    console = Console()
+    console = _plain()
     latency = figures["latency_ms"]
     table = Table(title=f"{figures['model']} on {figures['board']}")
     for column in ("layer", "operator", "cycles", "ms", "share", "error", ""):
@@ -182,19 +190,19 @@ def show_estimate(figures: Mapping[str, Any]) -> None:
         table.add_row(item["name"], item["op"], *cells, f"[{sources.index(item['source']) + 1}]")
     console.print(table)
     for number, source in enumerate(sources, 1):
-        console.print(f"[{number}] {source}", markup=False, highlight=False)
+        console.print(f"[{number}] {source}", soft_wrap=True)
     console.print(
         f"latency {latency['value']:.2f} ms ± {latency['rel_error']:.1%} "
         f"(with {figures['overhead_cycles']:,} cycles of interpreter), arena {_bytes(figures['arena_bytes'])}, "
         f"peak memory {_bytes(figures['peak_memory_bytes'])}, flash {_bytes(figures['flash_bytes'])}, "
         f"{figures['macs']:,} MACs",
-        highlight=False,
+        soft_wrap=True,
     )
 
 
 def show_fit(model: Mapping[str, Any], path: Path) -> None:
     """The table of `fit-latency`: rows, and the error on rows that the fit did not see."""
-    console = Console()
+    console = _plain()
     table = Table(title=f"{model['board']} · {model['runtime']} · {model['provenance']}")
     for column in ("operator", "rows", "checked by", "R²", "mean error", "95th percentile"):
         table.add_column(column, justify="left" if column in ("operator", "checked by") else "right")
@@ -206,4 +214,4 @@ def show_fit(model: Mapping[str, Any], path: Path) -> None:
     console.print(table)
     count = model["operation_count"]
     console.print(f"For comparison, MACs × {count['cycles_per_mac']:.2f}: mean error {count['mean_error']:.1%}")
-    console.print(str(path), highlight=False)
+    console.print(str(path), soft_wrap=True)
