@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from micronas_tf.boards import load_board
+from micronas_tf.boards import Board, load_board
 from micronas_tf.cost import (
     Finding,
     Measurement,
@@ -20,11 +20,11 @@ from micronas_tf.cost import (
 )
 from micronas_tf.device import (
     REPEATS,
-    Bench,
     Characterisation,
     calibrate,
     characterise,
     check_calibrates,
+    check_emulated,
     check_has_firmware,
     prepare_bench,
 )
@@ -85,29 +85,35 @@ def characterise_board(
     """
     board = load_board(name)
     check_has_firmware(board)
+    # What is wrong is said before anything is built.
+    measured = None if calibration is None else _calibrating(board, runtime, calibration)
     operators = shape.space().operators()
     path = out or table_path(user_tables(), board.id, runtime)
     former = read_table(path) if resume and path.exists() else None
     progress("building", 0, 1, {})
     bench = prepare_bench(board, runtime, port=port)
     progress("building", 1, 1, {})
-    if calibration is not None:
-        constant = calibrate(bench, _calibrating(bench, calibration)).cycles_per_instruction
+    if measured is not None:
+        constant = calibrate(bench, measured).cycles_per_instruction
         bench = prepare_bench(board, runtime, port=port, cycles_per_instruction=constant)
     if not resume:
         _keep_old(path)
     return path, characterise(bench, operators, path, former=former, repeats=repeats, progress=progress)
 
 
-def _calibrating(bench: Bench, path: Path) -> tuple[Measurement, ...]:
+def _calibrating(board: Board, runtime: Runtime, path: Path) -> tuple[Measurement, ...]:
     """Measured cycles of the board that an emulated one stands for: a lookup table, or records in the columns of the
     MicroNAS authors, which do not say of which board they are but are of TFLM.
+
+    Raises:
+        CostError: the board is a real one, or the cycles are of others than it stands for.
     """
+    check_emulated(board)
     if is_table(path):
         header = read_table(path).header
-        check_calibrates(bench, header.board, header.runtime)
+        check_calibrates(board, runtime, (header.board, header.runtime))
     else:
-        check_calibrates(bench, bench.board.emulates, "tflm")
+        check_calibrates(board, runtime, (board.emulates, "tflm"))
     return read_measurements(path)
 
 

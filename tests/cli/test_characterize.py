@@ -79,9 +79,46 @@ def test_an_emulated_board_from_the_command_to_the_search(
     assert note.startswith(f"Latency of {said['measured']} operators: {said['measured']} by the lookup table of {name}")
 
 
-def test_records_calibrate_an_emulated_board(tmp_path: Path) -> None:
-    """They are of TFLM's kernels: refused, with the reason, for ours."""
-    require_tools()
+def built_too_early(*_: object, **__: object) -> None:
+    pytest.fail("the firmware was built before the options were checked")
+
+
+@pytest.mark.parametrize(
+    ("board", "instead"), [("nucleo_f446re", "qemu_cortex_m4"), ("nucleo_l552ze_q", "qemu_cortex_m33")]
+)
+def test_a_real_board_is_not_calibrated(
+    board: str, instead: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said before its firmware is built and uploaded, with the board that can be."""
+    monkeypatch.setattr(characterisation, "prepare_bench", built_too_early)
+    path = tmp_path / "records.csv"
+    path.write_text("op\n")
+    done = call("characterize", "--board", board, *WINDOW, "--calibrate", str(path))
+    assert done.exit_code == 2
+    assert f"Received: {board}, a real board" in done.stderr
+    assert done.stderr.rstrip().endswith(f"choose --board {instead}.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("BasicMotions", "--sensors", "9"), "Received besides it: --sensors. Leave that out"),
+        (("BasicMotions", "--classes", "4", "--sensors", "6"), "Received besides it: --sensors and --classes"),
+        ((*WINDOW, "--hop", "8"), "--hop cuts the samples of SOURCE"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    arguments: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(characterisation, "prepare_bench", built_too_early)
+    done = call("characterize", *arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+
+
+def test_records_calibrate_an_emulated_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are of TFLM's kernels: refused, with the reason, for ours, before anything is built."""
+    monkeypatch.setattr(characterisation, "prepare_bench", built_too_early)
     records = tmp_path / "records.csv"
     records.write_text("op\n")
     done = call("characterize", "--board", "qemu_cortex_m4", *WINDOW, "--calibrate", str(records), "--out", "t.csv")

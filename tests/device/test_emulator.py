@@ -105,11 +105,11 @@ def test_the_constant_is_fitted_on_a_table_of_the_real_board(bench: Bench, tmp_p
     assert found.cycles_per_instruction == pytest.approx(2.0, rel=1e-4)
     assert found.mean_error < 1e-3
     assert found.operators == 20
-    check_calibrates(bench, bench.board.emulates, "bundle")
+    check_calibrates(bench.board, "bundle", (bench.board.emulates, "bundle"))
     with pytest.raises(CostError, match=f"Received: {bench.board.id}"):
-        check_calibrates(bench, bench.board.id, "bundle")
+        check_calibrates(bench.board, "bundle", (bench.board.id, "bundle"))
     with pytest.raises(CostError, match="and tflm"):
-        check_calibrates(bench, bench.board.emulates, "tflm")
+        check_calibrates(bench.board, "bundle", (bench.board.emulates, "tflm"))
 
 
 def test_operators_too_large_for_the_board(bench: Bench) -> None:

@@ -61,6 +61,7 @@ def characterize(  # noqa: PLR0917
     from micronas_tf import characterisation, console  # noqa: PLC0415 - imports SciPy
 
     board: str = options.pop("board")
+    _refuse_ignored(source, {"--sensors": sensors, "--classes": classes}, hop)
     shape = characterisation.WindowShape(window, sensors, classes, extra_cells)
     if source is not None:
         shape = _shape_of(source, window, hop, extra_cells)
@@ -88,6 +89,20 @@ def _interrupted_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, former)
+
+
+def _refuse_ignored(source: str | None, counts: Mapping[str, int | None], hop: int | None) -> None:
+    """Raises UsageError for what SOURCE decides, and for what cuts a SOURCE that is not there."""
+    given = [name for name, count in counts.items() if count is not None]
+    if source is not None and given:
+        raise click.UsageError(
+            f"SOURCE says how many sensors and classes there are. Received besides it: {' and '.join(given)}. "
+            "Leave that out, or SOURCE."
+        )
+    if source is None and hop is not None:
+        raise click.UsageError(
+            "--hop cuts the samples of SOURCE. Received: no SOURCE. Leave --hop out, or give SOURCE."
+        )
 
 
 def _shape_of(source: str, window: int | None, hop: int | None, extra_cells: int | None) -> WindowShape:

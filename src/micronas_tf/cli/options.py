@@ -6,10 +6,16 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output instead of tables.")
+
+
+def is_given(context: click.Context, name: str) -> bool:
+    """Whether someone gave the parameter, be it with the value of its default."""
+    return context.get_parameter_source(name) not in (ParameterSource.DEFAULT, None)
 
 
 def data_options(function: Function) -> Function:
@@ -20,10 +26,10 @@ def data_options(function: Function) -> Function:
         click.option("--hop", type=click.IntRange(min=1), help="Samples between windows.  [default: half a window]"),
         click.option(
             "--test-fraction",
-            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            type=click.FloatRange(0, 0.5, min_open=True),
             default=0.25,
             show_default=True,
-            help="Share of the test split, where SOURCE has none.",
+            help="Share of the test split, where SOURCE has none; 0.5 at most.",
         ),
     )
     for decorator in reversed(decorators):

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from micronas_tf.boards import DEFAULT_BOARD
-from micronas_tf.cli.options import data_options, json_option, runtime_option
+from micronas_tf.cli.options import data_options, is_given, json_option, runtime_option
 from micronas_tf.errors import RunError
 from micronas_tf.quiet import captured_output
 
@@ -104,6 +103,8 @@ def search(
     Exit codes: 0 within budget, 1 the promise does not hold, 2 wrong input.
     """
     started = time.monotonic()
+    if is_given(context, "pareto_points") and options["pareto"] is None:
+        raise click.UsageError("--pareto-points says how many models --pareto trains. Give --pareto, too, or neither.")
     if resume:
         _refuse_settings(context)
     with captured_output():  # TensorFlow's libraries announce themselves, whatever the log level
@@ -139,8 +140,7 @@ def _refuse_settings(context: click.Context) -> None:
     given = [
         parameter.opts[0] if isinstance(parameter, click.Option) else "SOURCE"
         for parameter in context.command.get_params(context)
-        if parameter.name not in WITH_RESUME
-        and context.get_parameter_source(str(parameter.name)) not in (ParameterSource.DEFAULT, None)
+        if parameter.name not in WITH_RESUME and is_given(context, str(parameter.name))
     ]
     if given:
         raise RunError(

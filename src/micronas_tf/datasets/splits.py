@@ -70,7 +70,10 @@ def partition(
             `shuffle` was asked for windows that overlap.
     """
     if not 0 < fraction <= 0.5:
-        raise DataError(f"The smaller part is a share above 0 and at most 0.5. Received: {fraction}.")
+        raise DataError(
+            f"The smaller part of a split is a share above 0 and at most 0.5. Received: {fraction}. Choose 0.25, for "
+            "example; for the test part it is named by test_fraction."
+        )
     if len(windows) < 2:
         raise DataError(f"A split needs at least two windows. Received: {len(windows)}.")
     if method == "auto":

@@ -2,7 +2,7 @@
 
 from micronas_tf.device.bench import Bench, Preload, bundle_bench, check_has_firmware, emulated_bench, prepare_bench
 from micronas_tf.device.build import build_image, environment, upload
-from micronas_tf.device.calibrate import Calibration, calibrate, check_calibrates
+from micronas_tf.device.calibrate import Calibration, calibrate, check_calibrates, check_emulated
 from micronas_tf.device.characterise import LARGEST_SPREAD, REPEATS, Characterisation, characterise
 from micronas_tf.device.emulator import MACHINES, emulated_board
 from micronas_tf.device.link import DisconnectedError, Link, Patience, SilenceError, Stream
@@ -36,6 +36,7 @@ __all__ = [
     "calibrate",
     "characterise",
     "check_calibrates",
+    "check_emulated",
     "check_has_firmware",
     "check_same_kernels",
     "emulated_bench",

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Final
 
+from micronas_tf.boards import Board, board_ids, load_board
 from micronas_tf.cost import Measurement, Runtime
 from micronas_tf.device.bench import Bench
 from micronas_tf.device.characterise import counts
-from micronas_tf.device.emulator import machine_of
+from micronas_tf.device.emulator import MACHINES, machine_of
 from micronas_tf.device.protocol import RefusedError
 from micronas_tf.errors import CostError
 
@@ -31,13 +32,28 @@ class Calibration:
     operators: int
 
 
-def check_calibrates(bench: Bench, board_id: str, runtime: Runtime) -> None:
-    """Raises CostError unless cycles of this board and runtime are what the emulated board stands for."""
-    expected = (bench.board.emulates, bench.runtime)
-    if (board_id, runtime) != expected:
+def check_emulated(board: Board) -> None:
+    """Raises CostError for a real board: there is nothing to fit."""
+    if not board.emulated:
+        able = [name for name in board_ids() if load_board(name).emulates == board.id]
         raise CostError(
-            f"{bench.board.id} is calibrated by cycles of {expected[0]} with the runtime {expected[1]}. "
-            f"Received: {board_id} and {runtime}."
+            f"Cycles of a real board fit the constant of an emulated one (--calibrate). Received: {board.id}, a real "
+            f"board, which counts cycles itself. Leave that out, or choose --board {' or '.join(able or MACHINES)}."
+        )
+
+
+def check_calibrates(board: Board, runtime: Runtime, measured: tuple[str, Runtime]) -> None:
+    """Raises CostError unless what was measured is what the emulated board stands for.
+
+    Args:
+        board: emulated.
+        runtime: whose kernels it is to run.
+        measured: id of the board, and whose kernels it ran.
+    """
+    if measured != (board.emulates, runtime):
+        raise CostError(
+            f"{board.id} is calibrated by cycles of {board.emulates} with the runtime {runtime}. "
+            f"Received: {measured[0]} and {measured[1]}. Choose another table, --board or --runtime."
         )
 
 
