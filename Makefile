@@ -45,7 +45,7 @@ characterize: $(VENV)/installed ## Measure the operators of a search space on BO
 	$(BIN)/micronas-tf characterize --board $(BOARD) $(WINDOW) $(OPTIONS)
 
 clean: ## Remove the environment, caches and build outputs; runs/ stays
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache src/*.egg-info
+	rm -rf .venv build dist firmware_pio/.pio .mypy_cache .ruff_cache .pytest_cache .import_linter_cache src/*.egg-info
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is as old as the last complete installation: a change of the metadata, or an interruption, installs again.

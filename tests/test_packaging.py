@@ -99,3 +99,17 @@ def test_the_wheel_works_outside_the_checkout(built: Path, tmp_path: Path) -> No
     *boards, place = done.stdout.splitlines()
     assert boards == [f"{path.stem} True 4" for path in sorted((ROOT / "data" / "boards").glob("*.toml"))]
     assert Path(place).is_relative_to(tmp_path)
+
+
+def test_make_clean_leaves_no_build_output_and_keeps_the_runs(tmp_path: Path) -> None:
+    """What git ignores, runs apart; the firmware is built beside its sources where these can be written."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not on PATH")
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.endswith("/")]
+    places = {".pio": "firmware_pio/.pio", "__pycache__": "src/__pycache__", "*.egg-info": "src/x.egg-info"}
+    for folder in (*(places.get(name, name) for name in ignored), "src", "tests", "benchmarks", "docs", "examples"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert left == {"Makefile", "runs", "firmware_pio", "src", "tests", "benchmarks", "docs", "examples"}

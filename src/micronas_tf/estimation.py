@@ -134,11 +134,14 @@ def load_any_network(path: Path) -> Network:
         from micronas_tf.models import load_network  # noqa: PLC0415 - imports TensorFlow
 
         return load_network(path)
-    if path.suffix in (".keras", ".h5"):
+    if path.suffix == ".keras":
         from micronas_tf.models import load_keras_network  # noqa: PLC0415 - imports TensorFlow
 
         return load_keras_network(path)
-    raise ModelError(f"A model is an int8 .tflite or a .keras file. Received: {path.name!r}.")
+    raise ModelError(
+        f"A model is an int8 .tflite or a .keras file. Received: {path.name!r}. Save a Keras model as .keras; convert "
+        "another one to int8 .tflite."
+    )
 
 
 def estimate(model: Path, board_id: str, source_name: str = "auto", runtime: Runtime = "tflm") -> dict[str, Any]:

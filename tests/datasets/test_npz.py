@@ -91,7 +91,10 @@ def test_string_labels_and_no_names_and_an_unknown_rate(tmp_path: Path) -> None:
         ({**SPLIT, "y_test": [0, 1, 3, 0, 1, 3]}, ["'3' has 2 test window(s)", "no train window"]),
         ({**SPLIT, "x_test": np.where(X[:6] > 2, np.nan, X[:6])}, ["x_test: x holds NaN"]),
         ({**SPLIT, "x_train": X.reshape(12, -1)}, ["x_train: x has the shape (windows, time, sensors)"]),
-        ({**SPLIT, "y_train": Y[:5]}, ["x_train: y is one integer for each of the 12 windows"]),
+        (
+            {**SPLIT, "y_train": Y[:5]},
+            ["x_train: y is one integer for each of the 12 windows", "shape (5,). Give an integer array of"],
+        ),
         ({"x": X, "y": Y * 0}, ["at least two classes"]),
         ({"x": X[:0], "y": Y[:0]}, ["empty"]),
         ({"x": X[:, :4], "y": Y}, ["at least 8 samples"]),

@@ -65,7 +65,7 @@ def test_subset_takes_what_is_known_along() -> None:
         (X, Y, {"class_names": ["a", "a"]}, ["class name"]),
         (X, [0, 1, 2, 9], {"class_names": ["a", "b"]}, ["2 class names"]),
         (X, ["a", "b", "a", "c"], {"class_names": ["a", "b"]}, ["among the class names", "'c'"]),
-        (X, Y, {"channel_names": ["a", "b"]}, ["channel name", "3"]),
+        (X, Y, {"channel_names": ["a", "b"]}, ["channel name", "Give 3 different names."]),
         (X, Y, {"subject": [1, 2]}, ["subject", "4 windows"]),
         (X, Y, {"start": [0.5, 1, 2, 3]}, ["start", "integer"]),
         (X, Y, {"sampling_rate_hz": 0.0}, ["sampling rate", "positive"]),

@@ -63,7 +63,7 @@ def live_bytes(network: Network) -> int:
 
 @pytest.mark.parametrize(("window", "sensors"), [(128, 9), (64, 30), (17, 1)])
 def test_one_hot_gates_cost_what_the_architecture_costs(window: int, sensors: int) -> None:
-    """Issue 2: 200 random architectures of the paper's space, latency to 1e-6 relative."""
+    """Random architectures, 200 of the paper's space for UCI HAR: the latency is required to 1e-6 relative."""
     space = build_space(window, sensors, 6)
     architectures = draws(space, 200 if window == 128 else 50)
     networks = [lower(space, architecture) for architecture in architectures]

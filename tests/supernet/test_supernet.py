@@ -69,7 +69,7 @@ def test_copied_weights_give_the_plain_model_the_same_outputs(moved: SuperNet) -
         settle(moved, moved.architecture_gates(architecture), x)
         copy_weights(moved, model)
         logits = moved(x, gates=moved.architecture_gates(architecture))
-        # ≤ 1e-5: the acceptance of issue 2; probabilities, so absolute.
+        # The supernet is required to agree to 1e-5; probabilities, so absolute.
         np.testing.assert_allclose(model(x).numpy(), tf.nn.softmax(logits).numpy(), atol=1e-5)
         assert np.ptp(model(x).numpy(), axis=0).max() > 1e-2  # the windows do differ
 

@@ -10,6 +10,10 @@ from click.core import ParameterSource
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+extra_cells_option = click.option(
+    "--extra-cells", type=click.IntRange(min=0), help="Stride-1 cells per Sensor-Fusion block.  [default: 2]"
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output instead of tables.")
 
 
@@ -43,11 +47,7 @@ def shape_options(function: Function) -> Function:
         click.option("--window", type=click.IntRange(min=1), help="Samples of a window."),
         click.option("--sensors", type=click.IntRange(min=1), help="Channels of a window."),
         click.option("--classes", type=click.IntRange(min=2), help="Number of classes."),
-        click.option(
-            "--extra-cells",
-            type=click.IntRange(min=0),
-            help="Stride-1 cells per Sensor-Fusion block.  [default: 2]",
-        ),
+        extra_cells_option,
     )
     for decorator in reversed(decorators):
         function = decorator(function)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from micronas_tf.boards import DEFAULT_BOARD
-from micronas_tf.cli.options import data_options, is_given, json_option, runtime_option
+from micronas_tf.cli.options import data_options, extra_cells_option, is_given, json_option, runtime_option
 from micronas_tf.errors import RunError
 from micronas_tf.quiet import captured_output
 
@@ -62,7 +62,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
     type=click.FloatRange(min=0),
     help="Keep the predicted latency below limit / (1 + margin).  [default: the source's mean error]",
 )
-@click.option("--extra-cells", type=click.IntRange(min=0), help="Stride-1 cells per Sensor-Fusion block.  [default: 2]")
+@extra_cells_option
 @click.option("--saved-model", is_flag=True, help="Also write a SavedModel, for serving or tf_keras.")
 @click.option(
     "--time-budget",

@@ -177,7 +177,10 @@ def _samples(x: ArrayLike) -> FloatArray:
 
 def _check_names(what: str, names: tuple[str, ...], count: int) -> None:
     if len(names) != count or len(set(names)) != count:
-        raise DataError(f"There is one {what} name, each its own, for each of the {count}. Received: {list(names)}.")
+        raise DataError(
+            f"There is one {what} name, each its own, for each of the {count}. Received: {list(names)}. "
+            f"Give {count} different names."
+        )
 
 
 def _check_finite(x: FloatArray, channel_names: tuple[str, ...]) -> None:
@@ -208,6 +211,7 @@ def _integers(name: str, values: ArrayLike, count: int) -> IntArray:
     array = np.asarray(values)
     if array.shape != (count,) or array.dtype.kind not in "iu":
         raise DataError(
-            f"{name} is one integer for each of the {count} windows. Received: {array.dtype} of shape {array.shape}."
+            f"{name} is one integer for each of the {count} windows. Received: {array.dtype} of shape {array.shape}. "
+            "Give an integer array of shape (windows,)."
         )
     return array.astype(np.int64, copy=False)

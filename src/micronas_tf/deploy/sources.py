@@ -164,4 +164,4 @@ def _int32(value: int) -> str:
 
 def _plain(text: str) -> str:
     """A name from a file, harmless inside a comment."""
-    return "".join(letter if letter.isalnum() or letter in "_./ -" else "_" for letter in text).replace("*/", "")
+    return "".join(letter if letter.isalnum() or letter in "_./ -" else "_" for letter in text)

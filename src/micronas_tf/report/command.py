@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from micronas_tf.report.text import KIB
+from micronas_tf.space import SpaceConfig
 
 _DEFAULTS: Final = {
     "test_fraction": 0.25,
@@ -15,7 +16,7 @@ _DEFAULTS: Final = {
     "quantize": "qat",
     "latency_source": "auto",
     "runtime": "tflm",
-    "extra_cells": 2,
+    "extra_cells": SpaceConfig().extra_cells,
     "saved_model": False,
 }
 
