@@ -1,6 +1,6 @@
 """Emulated cycles of CMSIS-NN's kernels against cycles measured on the real board that the emulated one stands for.
 
-    python benchmarks/cmsis_nn.py [--board qemu_cortex_m33] [--csv ../shared/lookup/nucleo_f446re.csv]
+    python benchmarks/cmsis_nn.py --csv measured.csv [--board qemu_cortex_m33]
 
 Every convolution of a measured table runs in QEMU. One constant, cycles per instruction, is fitted on a few of them,
 from cheap to dear, and judged on all others. Needs a copy of CMSIS-NN, named in firmware_pio/platformio_override.ini
@@ -25,13 +25,11 @@ from micronas_tf.device.characterise import counts
 
 Array = npt.NDArray[np.float64]
 
-TABLES = Path(__file__).resolve().parents[2] / "shared/lookup"
-
 
 def why_not(csv: Path, override: Path) -> str:
     """Why there is nothing to compare; empty if there is."""
     if not csv.is_file():
-        return f"there is no measured table {csv}"
+        return f"there is no measured table {csv}; name one by --csv"
     if not override.is_file():
         return f"{override} names no copy of CMSIS-NN"
     return ""
@@ -80,18 +78,17 @@ def judge(rows: Sequence[Measurement], instructions: Array, fitted_on: int) -> t
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--board", choices=MACHINES, default="qemu_cortex_m4")
-    parser.add_argument("--csv", type=Path, help="measured cycles of the real board, under TFLM")
+    parser.add_argument("--csv", type=Path, required=True, help="measured cycles of the real board, under TFLM")
     parser.add_argument("--most", type=int, help="convolutions to run; all of the table when left out")
     parser.add_argument("--fitted-on", type=int, default=10)
     options = parser.parse_args(arguments)
     board = load_board(options.board)
-    csv = options.csv or TABLES / f"{board.emulates}.csv"
-    reason = why_not(csv, firmware_directory() / "platformio_override.ini")
+    reason = why_not(options.csv, firmware_directory() / "platformio_override.ini")
     if reason:
         print(f"Skipped: {reason}.")
         return
     bench = prepare_bench(board, "tflm", cycles_per_instruction=1.0)
-    backend, rows, instructions = run(bench, convolutions(csv, options.most))
+    backend, rows, instructions = run(bench, convolutions(options.csv, options.most))
     constant, errors, measured = judge(rows, instructions, options.fitted_on)
     absolute, predicted = np.abs(errors), measured * (1 + errors)
     r2 = 1 - ((predicted - measured) ** 2).sum() / ((measured - measured.mean()) ** 2).sum()

@@ -1,15 +1,17 @@
 """Instructions per multiplication or element of the firmware's kernels on an emulated core, beside CMSIS-NN's.
 
-    python benchmarks/kernels.py [--board qemu_cortex_m33] [--csv ../shared/lookup/emulated_cmsis_nn.csv]
+    python benchmarks/kernels.py [--board qemu_cortex_m33] [--csv counts.csv]
 
 Builds the image with the system's compiler and counts in QEMU; nothing is timed. The CMSIS-NN column comes from a table
-of instruction counts (columns core, flags, op, input_t ... stride_s, macs, instructions); without it, it stays empty.
+of instruction counts (columns core, flags, op, input_t ... stride_s, macs, instructions), which is no part of the
+project; without one, it stays empty.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +25,6 @@ from tests.firmware.images import build_image  # noqa: E402
 Shape = tuple[int, int, int]
 Row = tuple[str, Shape, Shape, tuple[int, int], tuple[int, int]]
 
-DEFAULT_CSV = ROOT.parent / "shared/lookup/emulated_cmsis_nn.csv"
 CORES = {"qemu_cortex_m4": ("cortex-m4", "-O2"), "qemu_cortex_m33": ("cortex-m33", "-Ofast")}
 
 ROWS: list[tuple[Row, float | None]] = [
@@ -84,16 +85,23 @@ def reference(table: pd.DataFrame | None, row: Row, board: str) -> float | None:
     return None if found.empty else float(found.iloc[0])
 
 
+def read_counts(csv: Path) -> pd.DataFrame:
+    """The table of instruction counts. Ends the program with a sentence where there is none."""
+    if not csv.is_file():
+        sys.exit(f"There is no table of CMSIS-NN's instructions at {csv}. Name one by --csv.")
+    return pd.read_csv(csv)
+
+
 def _cell(value: float | None, steps: int) -> str:
     return f"{value / steps:9.2f}" if value is not None else f"{'-':>9}"
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--board", choices=MACHINES, default="qemu_cortex_m4")
-    parser.add_argument("--csv", type=Path, default=DEFAULT_CSV)
-    arguments = parser.parse_args()
-    table = pd.read_csv(arguments.csv) if arguments.csv.is_file() else None
+    parser.add_argument("--csv", type=Path, help="CMSIS-NN's instructions; its column stays empty when left out")
+    arguments = parser.parse_args(given)
+    table = None if arguments.csv is None else read_counts(arguments.csv)
     with Emulator(arguments.board, build_image(arguments.board)) as board:
         print(board.hello.removeprefix("OK "))
         print(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import cmsis_nn, networks
+from benchmarks import cmsis_nn, kernels, networks, runtimes
 from tests.firmware.images import build_image, require_tools
 
 from micronas_tf.cost import Measurement
@@ -50,7 +52,28 @@ def test_a_constant_is_judged_on_what_it_was_not_fitted_on() -> None:
 
 def test_cmsis_nn_says_why_it_does_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cmsis_nn.main(["--csv", str(tmp_path / "absent.csv")])
-    assert capsys.readouterr().out == f"Skipped: there is no measured table {tmp_path / 'absent.csv'}.\n"
+    assert capsys.readouterr().out == (
+        f"Skipped: there is no measured table {tmp_path / 'absent.csv'}; name one by --csv.\n"
+    )
     (tmp_path / "table.csv").touch()
     assert "names no copy of CMSIS-NN" in cmsis_nn.why_not(tmp_path / "table.csv", tmp_path / "absent.ini")
     assert not cmsis_nn.why_not(tmp_path / "table.csv", tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("main", [cmsis_nn.main, runtimes.main])
+def test_a_table_that_is_no_part_of_the_project_is_asked_for(
+    main: Callable[[list[str]], object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    assert "the following arguments are required: --csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("main", [kernels.main, runtimes.main])
+def test_a_table_of_counts_that_is_absent_is_said_in_a_sentence(
+    main: Callable[[list[str]], object], tmp_path: Path
+) -> None:
+    path = tmp_path / "absent.csv"
+    with pytest.raises(SystemExit, match=f"^There is no table of CMSIS-NN's instructions at {re.escape(str(path))}"):
+        main(["--csv", str(path)])
