@@ -188,7 +188,7 @@ def quantise(  # noqa: PLR0917
             network,
             batches,
             calibration,
-            recipe=QatRecipe(recipe.steps(len(windows)), recipe.peak_learning_rate, recipe.warmup),
+            recipe=QatRecipe(recipe.batches(len(windows)), recipe.peak_learning_rate, recipe.warmup),
             seed=settings.seed,
             progress=progress,
             pace=pace,
