@@ -24,13 +24,22 @@ class Clock:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("10m", 600), ("10min", 600), ("1.5h", 5400), ("1h30m", 5400), (" 1H1M1S ", 3661)],
+    [
+        ("90", 90),
+        ("2.5", 2.5),
+        ("90s", 90),
+        ("10m", 600),
+        ("10min", 600),
+        ("1.5h", 5400),
+        ("1h30m", 5400),
+        (" 1H1M1S ", 3661),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "0m", "-5m", "ten", "5d", "m", "1m1h", "nan", "1e3"])
+@pytest.mark.parametrize("text", ["", "0", "0m", "-5m", "ten", "5d", "m", "1m1h", "nan", "1e3", "1h30", "10m5"])
 def test_no_durations(text: str) -> None:
     with pytest.raises(RunError, match=r"A time budget is a duration like 90s, 10m or 1h30m\. Received"):
         parse_duration(text)

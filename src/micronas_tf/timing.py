@@ -15,7 +15,8 @@ Now = Callable[[], float]
 Changes = tuple[tuple[int, int], ...]
 """From which step on a stage was to end after how many steps: ((0, 2400), (9, 730))."""
 
-_DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?")
+_NUMBER: Final = r"(\d+(?:\.\d+)?)"
+_DURATION: Final = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?:in)?)?(?:{_NUMBER}s)?|{_NUMBER}")
 _SAVE_EVERY_S: Final = 5.0
 
 
@@ -23,12 +24,16 @@ def parse_duration(text: str) -> float:
     """Seconds of `90`, `90s`, `10m`, `1.5h` or `1h30m`.
 
     Raises:
-        RunError: it is none of these, or not positive.
+        RunError: it is none of these, for example `1h30`, or not positive.
     """
     found = _DURATION.fullmatch(text.strip().lower())
-    seconds = sum(float(n or 0) * unit for n, unit in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0.0
+    units = (3600, 60, 1, 1)
+    seconds = sum(float(n or 0) * unit for n, unit in zip(found.groups(), units, strict=True)) if found else 0.0
     if not seconds > 0 or not isfinite(seconds):
-        raise RunError(f"A time budget is a duration like 90s, 10m or 1h30m. Received: {text!r}.")
+        raise RunError(
+            f"A time budget is a duration like 90s, 10m or 1h30m. Received: {text!r}. Only a number that stands alone "
+            "needs no unit: it is seconds."
+        )
     return seconds
 
 
