@@ -237,3 +237,10 @@ def test_rounds_that_are_known_are_not_thrown_away() -> None:
     """Killed in the third round, and late by now: the two that are there count, and the third is the last."""
     clock = Clock()
     assert play(rounds_of(clock, ((0, 8),), 5.0), clock, known=2) == 3
+
+
+@pytest.mark.parametrize(("limit_s", "done"), [(1000.0, 8), (35.0, 3)])
+def test_a_choice_of_more_rounds_than_there_are(limit_s: float, done: int) -> None:
+    """The run that is resumed had eleven candidates."""
+    clock = Clock()
+    assert play(rounds_of(clock, ((0, 11),), limit_s), clock) == done

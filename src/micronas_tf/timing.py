@@ -217,7 +217,8 @@ class Rounds:
     @property
     def total(self) -> int:
         """Rounds of the stage, as chosen until now."""
-        return steps_at(self.changes, self.done, self.recipe)
+        # The run that is resumed may have had more candidates: new latencies make others fit the budget.
+        return min(steps_at(self.changes, self.done, self.recipe), self.recipe)
 
     def step(self) -> bool:
         """A round is done; whether it was the last one."""
