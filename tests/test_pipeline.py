@@ -297,3 +297,19 @@ def test_what_is_tried_is_distinct_and_within_budget(tmp_path: Path) -> None:
         replace(plan, settings=settings), files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed]
     )
     assert [one.architecture for one in tried] == [one.architecture for one in proposed]
+
+
+def test_where_nothing_random_is_tried_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drawing begins with the greatest latency within the budget, which takes its time."""
+    settings = replace(SETTINGS, search=replace(SETTINGS.search, trials=1))
+    plan, files = make_plan(DATA, settings), RunDirectory(tmp_path)
+    uniform = {group.name: [1 / len(group)] * len(group) for group in plan.figures.space.groups}
+    (proposed,) = plan.projector.best(uniform)
+
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError("drawn")
+
+    monkeypatch.setattr(Projector, "explore", refuse)
+    for other in (settings, replace(settings, strategy="darts-gumbel", search=replace(settings.search, trials=4))):
+        tried = selection._tried(replace(plan, settings=other), files, uniform, [Ranked(proposed, 0.5, 1.0)])
+        assert [one.architecture for one in tried] == [proposed.architecture]

@@ -115,7 +115,7 @@ def _tried(
     half = plan.settings.search.trials // 2 if plan.settings.strategy == "dnas" else 0
     found = [one.candidate for one in ranked[: plan.settings.search.trials - half]]
     known = {candidate.architecture for candidate in found}
-    pool = read_pool(files.pool) or [one.architecture for one in _explored(plan, half)]
+    pool = (read_pool(files.pool) or [one.architecture for one in _explored(plan, half)]) if half else []
     others = (plan.projector.candidate(one, probabilities) for one in pool if one not in known)
     # A resumed search may know other latencies than those that the pool was drawn with.
     fitting = islice((candidate for candidate in others if plan.projector.within(candidate.costs)), half)
