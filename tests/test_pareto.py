@@ -287,6 +287,19 @@ def test_points_share_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.
     assert all(share is not None and share > 0 for share in shares)
 
 
+def test_what_an_interrupted_point_has_used_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 360 s for three points the first has used 60: its run may take a third of the rest, and these."""
+    timed = replace(settings("latency", latency_ms=20.0), time_budget_s=1400.0)
+    job = Job(tmp_path, timed, monkeypatch)
+    job.point_s, job.no_report_of = 60.0, 1
+    with pytest.raises(KeyboardInterrupt):
+        job.explore(training=30.0, quantising=10.0)
+    job.explore(None, training=30.0, quantising=10.0, **{"training 1/3": 60.0})
+    again = job.trained[1]
+    assert again[0].name == "1"
+    assert again[1].time_budget_s == pytest.approx(60.0 + 100.0, abs=20.0)
+
+
 def test_silent_progress_will_do() -> None:
     watch = Stopwatch(silent, {}, lambda seconds: None)
     pareto._numbered(watch, 2, 3)("training", 1, 1, {})

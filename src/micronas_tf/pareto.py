@@ -178,6 +178,9 @@ def _train(
         _empty(own)
         write_json(own.network, lower(plan.figures.space, architecture).to_json())
         write_json(own.architecture, architecture.to_json())
+    if budget_s is not None and own.run.exists():
+        # What an interrupted point has used is off the job's time already, and its own run takes it off once more.
+        budget_s += sum(read_json(own.run)["seconds"].values())
     settings = replace(
         plan.settings, budget=_budget(plan, point["limit"]), pareto=None, time_budget_s=budget_s, saved_model=False
     )
