@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,42 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     for mine, theirs in zip(resumed.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(theirs, mine)
     assert again.tflite == b"int8"
+
+
+@pytest.mark.usefixtures("cheap")
+def test_the_time_of_a_silent_stage_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted in the verifying, which has said nothing for a while: a time budget is of the whole job."""
+    ended: list[float] = []
+
+    def evaluate(*arguments: Any) -> None:
+        time.sleep(0.5)
+        ended.append(time.monotonic())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "evaluate", evaluate)
+    keras.utils.clear_session()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(DATA, SETTINGS, tmp_path, about={}, progress=Heard(), started=started)
+    used_s = sum(read_json(tmp_path / "run.json")["seconds"].values())
+    assert ended[0] - started - 0.1 <= used_s <= time.monotonic() - started
+
+
+def test_the_ranking_of_the_pool_is_heard_as_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is work between two of its steps, and says so while it takes seconds."""
+    heard: list[tuple[Any, ...]] = []
+
+    def search(*arguments: Any, progress: Any, callbacks: Any, **options: Any) -> None:
+        progress("search", 3, 6, {"accuracy": 0.5})
+        callbacks[0].ranked(None)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(selection, "search", search)
+    monkeypatch.setattr(selection, "rank", lambda *arguments, progress, **options: progress("ranking", 1, 3, {}))
+    plan, files = make_plan(DATA, SETTINGS), RunDirectory(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        find_architecture(plan, files, Standardisation.fit(DATA.train), lambda *said: heard.append(said))
+    assert heard == [("search", 3, 6, {"accuracy": 0.5})] * 2
 
 
 def test_settings_survive_json() -> None:

@@ -65,6 +65,19 @@ def test_time_belongs_to_the_stage_that_speaks() -> None:
     assert watch.total == pytest.approx(20.5)
 
 
+def test_a_watch_that_is_stopped_has_the_silence_too() -> None:
+    """3 s before any stage speaks, 2 s of the search and 40 s in which it says nothing."""
+    clock = Clock()
+    watch = Stopwatch(lambda *arguments: None, {"search": 4.0}, lambda seconds: None, now=clock)
+    clock.time += 3
+    assert watch.stop() == {"search": 4.0, "starting": 3.0}
+    clock.time += 2
+    watch("search", 0, 9, {})
+    clock.time += 40
+    assert watch.stop() == {"search": 4.0 + 2 + 40, "starting": 3.0}
+    assert watch.total == pytest.approx(49.0)
+
+
 def test_positions_by_hand() -> None:
     """4 of 100 steps at full length, then a stride of 96/16, from step 12 on one of 48/24 (8·6 = 48 are done)."""
     changes: Changes = ((4, 20), (12, 36))

@@ -9,7 +9,7 @@ from typing import Any
 from micronas_tf.architecture import Architecture
 from micronas_tf.datasets import Standardisation, split
 from micronas_tf.plan import ALPHA_FRACTION, Plan
-from micronas_tf.progress import Progress
+from micronas_tf.progress import Progress, Repeating
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.search import (
     Candidate,
@@ -64,8 +64,10 @@ def _ranked(
         )
         return found, set()
 
+    searching = Repeating(progress)
+
     def pool_by(supernet: SuperNet) -> list[Ranked]:
-        return rank(supernet, _explored(plan, recipe.pool), *parts, seed=seed)
+        return rank(supernet, _explored(plan, recipe.pool), *parts, seed=seed, progress=searching.again)
 
     pace = time.pace("search") if time else None
     # Where time is short, what the pool takes is better spent on training; and without a warm-up nobody could rank it.
@@ -77,7 +79,7 @@ def _ranked(
         seed=seed,
         strategy=settings.strategy,
         directory=files.search,
-        progress=progress,
+        progress=searching,
         callbacks=[PoolRanking(recipe.warm_epochs, pool_by, files.pool)] if with_pool else [],
         pace=pace,
     )

@@ -19,6 +19,9 @@ _NUMBER: Final = r"(\d+(?:\.\d+)?)"
 _DURATION: Final = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?:in)?)?(?:{_NUMBER}s)?|{_NUMBER}")
 _SAVE_EVERY_S: Final = 5.0
 
+STARTING: Final = "starting"
+"""Has the time of a run that ends before any stage speaks."""
+
 
 def parse_duration(text: str) -> float:
     """Seconds of `90`, `90s`, `10m`, `1.5h` or `1h30m`.
@@ -63,15 +66,24 @@ class Stopwatch:
         self.seconds = dict(used)
         self.counted_at = now() if started is None else started
         self.saved_at = now()
+        self.stage = STARTING
 
     def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-        now = self.now()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.counted_at
-        self.counted_at = now
-        if now - self.saved_at >= _SAVE_EVERY_S:
-            self.saved_at = now
+        self._count(stage)
+        if self.counted_at - self.saved_at >= _SAVE_EVERY_S:
+            self.saved_at = self.counted_at
             self.save(self.seconds)
         self.listener(stage, done, total, figures)
+
+    def stop(self) -> dict[str, float]:
+        """Seconds by stage, those since the last call too: they count with the stage that spoke last."""
+        self._count(self.stage)
+        return self.seconds
+
+    def _count(self, stage: str) -> None:
+        now = self.now()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.counted_at
+        self.stage, self.counted_at = stage, now
 
     @property
     def total(self) -> float:
