@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from micronas_tf import pipeline, selection
+from micronas_tf import delivery, pipeline, selection
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
 from micronas_tf.cost import flash_bytes
@@ -151,6 +152,51 @@ def test_the_time_of_a_silent_stage_is_kept(tmp_path: Path, monkeypatch: pytest.
         run(DATA, SETTINGS, tmp_path, about={}, progress=Heard(), started=started)
     used_s = sum(read_json(tmp_path / "run.json")["seconds"].values())
     assert ended[0] - started - 0.1 <= used_s <= time.monotonic() - started
+
+
+@pytest.mark.usefixtures("cheap")
+def test_an_answer_is_done_before_what_comes_after_it(tmp_path: Path) -> None:
+    """Ctrl-C in a point of the front: the run's own answer can be reported, and others compared with it."""
+
+    def explore(plan: Any, result: pipeline.Result, watch: Any) -> None:
+        assert read_json(result.directory / "run.json")["status"] == "done"
+        watch("training 1/3", 0, 1, {})
+        raise KeyboardInterrupt
+
+    keras.utils.clear_session()
+    with pytest.raises(KeyboardInterrupt):
+        run(DATA, SETTINGS, tmp_path, about={}, progress=Heard(), afterwards=explore)
+    record = read_json(tmp_path / "run.json")
+    assert record["status"] == "done"
+    assert "training 1/3" in record["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("bundle", "rate"),
+    [
+        ({"model_sha256": hashlib.sha256(b"int8").hexdigest(), "sampling_hz": 50.0}, 50.0),
+        ({"model_sha256": hashlib.sha256(b"int8").hexdigest(), "sampling_hz": None}, 20.0),
+        ({"model_sha256": "of another model", "sampling_hz": 50.0}, 20.0),
+        (None, 20.0),
+    ],
+)
+def test_a_resumed_run_keeps_the_rate_of_its_bundle(
+    bundle: Any, rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data say 20 Hz, `export --rate` said 50. A bundle that cannot be read is written anew."""
+    files, written = RunDirectory(tmp_path), list[Any]()
+    files.bundle.mkdir()
+    (files.bundle / "bundle.json").write_text("{" if bundle is None else json.dumps(bundle))
+
+    def export(files: RunDirectory, model: Any, *others: Any) -> dict[str, Any]:
+        written.append(model)
+        return {}
+
+    monkeypatch.setattr(delivery, "export", export)
+    train, test = (replace(part, sampling_rate_hz=20.0) for part in (DATA.train, DATA.test))
+    timed = Dataset(DATA.name, train, test)
+    pipeline.export(make_plan(timed, SETTINGS), files, b"int8", Standardisation.fit(DATA.train), {})
+    assert [model.sampling_hz for model in written] == [rate]
 
 
 def test_the_ranking_of_the_pool_is_heard_as_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """The main job, step by step: windows in, a verified int8 model out.
 
-Each step is a function; a step whose files are there already is not done again, so that an interrupted run
-goes on where it stopped.
+Each step is a function. What was found or trained, and is there as a file, is not done again, so that an interrupted
+run goes on where it stopped; it is verified and reported every time, which takes seconds.
 """
 
 from __future__ import annotations
@@ -133,9 +133,9 @@ def _stages(
     metrics = export(plan, files, flatbuffer, standardisation, metrics)
     progress("reporting", 2, 3, {})
     result = Result(model, candidate.architecture, network, flatbuffer, standardisation, metrics, files.path)
+    record.finish()  # the answer is complete, whatever becomes of what comes after it
     if afterwards is not None:
         afterwards(plan, result, watch)
-    record.finish()
     write_report(files.path)
     progress("reporting", 3, 3, {})
     if time.limit_s is not None:
@@ -269,9 +269,10 @@ def details(plan: Plan, candidate: Candidate, model: keras.Model, standardisatio
 def export(
     plan: Plan, files: RunDirectory, flatbuffer: bytes, standardisation: Standardisation, metrics: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the bundle, and `metrics.json` with its figures."""
+    """Write the bundle, at the rate that an earlier one of this model has, and `metrics.json` with its figures."""
     test = plan.dataset.test
     model = delivery.model_of(plan.dataset.name, flatbuffer, standardisation, test)
+    model = delivery.with_told_rate(files, model)
     metrics = {**metrics, **delivery.export(files, model, test.x, plan.board, metrics)}
     write_json(files.metrics, metrics)
     return metrics
