@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from micronas_tf.boards import DEFAULT_BOARD, Budget
+from micronas_tf.cli.interruption import interrupted_by_sigterm
 from micronas_tf.cli.options import json_option, runtime_option, shape_options
 from micronas_tf.errors import RunError
 
@@ -63,7 +60,7 @@ def characterize(  # noqa: PLR0917
     if source is not None:
         shape = _shape_of(source, window, hop, extra_cells)
     try:
-        with _interrupted_by_sigterm(), console.ConsoleProgress(Budget()) as progress:
+        with interrupted_by_sigterm(), console.ConsoleProgress(Budget()) as progress:
             path, found = characterisation.characterise_board(options.pop("board"), shape, progress=progress, **options)
     except KeyboardInterrupt:
         raise RunError("Interrupted before anything was measured. Run the command again.") from None
@@ -71,20 +68,6 @@ def characterize(  # noqa: PLR0917
         click.echo(json.dumps(_to_json(path, found), indent=2))
         return
     _show(path, found)
-
-
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """An emulated board must end with its host, also when that is asked to go."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    former = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
 
 
 def _shape_of(source: str, window: int | None, hop: int | None, extra_cells: int | None) -> WindowShape:
