@@ -1,13 +1,17 @@
-"""What is printed at the end, as a program reads it: piped, 80 columns wide, with names that look like markup."""
+"""What a person sees while a run goes on, and what a program reads at its end: piped, 80 columns wide, odd names."""
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from micronas_tf import console
+from micronas_tf.boards import Budget
 from micronas_tf.console import show_estimate, show_fit, show_summary
 
 NAME = "[rev-b] [/y] :rocket:"
@@ -75,3 +79,14 @@ def test_the_file_of_a_fitted_model_is_a_line_of_its_own(capsys: pytest.CaptureF
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1] == str(path)
     assert squeezed(f"my_board · tflm · measured by {NAME}") in squeezed(printed)
+
+
+def test_a_bar_learns_a_new_total(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage may find more to do than it began with, or be cut short."""
+    terminal = Console(file=io.StringIO(), force_terminal=True)
+    monkeypatch.setattr(console, "Console", lambda **options: terminal)
+    with console.ConsoleProgress(Budget()) as progress:
+        for stage, done, total in (("projecting", 4, 4), ("projecting", 6, 6), ("search", 8, 480), ("search", 96, 96)):
+            progress(stage, done, total, {})
+        bars = {task.description: (task.completed, task.total, task.finished) for task in progress.bars.tasks}
+    assert bars == {"projecting": (6, 6, True), "search": (96, 96, True)}

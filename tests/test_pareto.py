@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from micronas_tf import pareto
+from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
 from micronas_tf.datasets import Dataset, Standardisation, Windows
 from micronas_tf.front import Axis, Pareto, knee, non_dominated
@@ -49,6 +51,12 @@ class Supernet:
         return {g.name: [2 * (k + 1) / len(g) / (len(g) + 1) for k in range(len(g))] for g in groups}
 
 
+def accuracy_of(network: Mapping[str, Any]) -> str:
+    """Of the model that is trained of this network: another one's for every network that is not the same."""
+    digest = hashlib.sha256(json.dumps(network).encode()).hexdigest()
+    return str(0.6 + 0.3 * int(digest[:8], 16) / 16**8)
+
+
 def cost(costs: Any, axis: Axis) -> float:
     return float(costs.latency.latency_ms if axis == "latency" else costs.arena_bytes)
 
@@ -68,7 +76,8 @@ class Job:
         )
         self.trained: list[tuple[Path, Settings, dict[str, Any]]] = []
         self.ranked: list[Candidate] = []
-        self.fail_at = -1
+        self.fail_at = self.no_report_of = -1
+        self.point_s = 0.0
         monkeypatch.setattr(pareto, "load_supernet", lambda *arguments, **options: Supernet(self.plan))
         monkeypatch.setattr(pareto, "rank", self.rank)
         monkeypatch.setattr(pareto, "run", self.run)
@@ -86,11 +95,20 @@ class Job:
     ) -> None:
         if len(self.trained) == self.fail_at:
             raise KeyboardInterrupt
-        network = read_json(RunDirectory(folder).network)
+        own = RunDirectory(folder)
+        network = read_json(own.network)
         self.trained.append((folder, settings, dict(about)))
         progress("training", 1, 1, {})
-        accuracy = 0.6 + 0.3 * len(network["nodes"]) / 20
-        write_json(RunDirectory(folder).metrics, {**METRICS, "int8": {"accuracy": accuracy}})
+        record = {"settings": settings.to_json(), "seconds": {"training": self.point_s}, "status": "running"}
+        write_json(own.run, record)
+        # As there: a model that is found is not trained again, and the metrics come before the report.
+        if not own.model.exists():
+            own.model.write_text(accuracy_of(network))
+        write_json(own.metrics, {**METRICS, "int8": {"accuracy": float(own.model.read_text())}})
+        if len(self.trained) == self.no_report_of:
+            raise KeyboardInterrupt
+        write_json(own.run, {**record, "status": "done"})
+        own.report.write_text("page")
 
     def explore(self, heard: list[str] | None = None, **used: float) -> dict[str, Any]:
         def listener(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
@@ -172,6 +190,66 @@ def test_an_interrupted_front_goes_on_with_the_next_point(tmp_path: Path, monkey
     assert len(job.trained) == 3
 
 
+def ask(job: Job, axis: Axis, points: int) -> None:
+    """As `--resume RUN --pareto AXIS --pareto-points POINTS` does."""
+    job.plan = replace(job.plan, settings=replace(job.plan.settings, pareto=Pareto(axis, points)))
+
+
+def assert_of_its_own(job: Job, points: Sequence[Mapping[str, Any]]) -> None:
+    """Every point of a folder is trained, with the model and the budget of its own network and limit."""
+    space = job.plan.figures.space
+    for point in points:
+        if point["folder"]:
+            own = RunDirectory(job.files.path / point["folder"])
+            network = lower(space, Architecture.from_json(point["architecture"])).to_json()
+            assert point["trained"]
+            assert point["int8_accuracy"] == float(accuracy_of(network))
+            assert read_json(own.architecture) == point["architecture"]
+            assert own.model.read_text() == accuracy_of(network)
+            budget = pareto._budget(job.plan, point["limit"])
+            assert read_json(own.run)["settings"]["budget"] == budget.to_json()
+
+
+@pytest.mark.parametrize(("again", "points"), [("latency", 3), ("memory", 4)])
+def test_another_front_has_models_of_its_own(
+    again: Axis, points: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pareto/1` of the one is another network than `pareto/1` of the other."""
+    job = Job(tmp_path, settings("latency", latency_ms=20.0), monkeypatch)
+    before = {point["folder"]: point["architecture"] for point in job.explore()["points"] if point["folder"]}
+    ask(job, again, points)
+    front = job.explore()
+    after = {point["folder"]: point["architecture"] for point in front["points"] if point["folder"]}
+    # Two points of the same ladder are its ends; of three, the second is between them.
+    assert again == "memory" or after["pareto/2"] != before["pareto/2"]
+    assert_of_its_own(job, front["points"])
+    assert sum(point["trained"] for point in front["points"]) == points
+    assert sum(point["knee"] for point in front["points"]) <= 1
+
+
+def test_another_front_after_an_interrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-made runs of the earlier front are not gone on with."""
+    job = Job(tmp_path, settings("latency", latency_ms=20.0), monkeypatch)
+    job.no_report_of = 2
+    with pytest.raises(KeyboardInterrupt):
+        job.explore()
+    ask(job, "memory", 4)
+    job.no_report_of = -1
+    assert_of_its_own(job, job.explore()["points"])
+
+
+def test_a_point_without_its_report_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(tmp_path, settings("latency", latency_ms=20.0), monkeypatch)
+    job.no_report_of = 1
+    with pytest.raises(KeyboardInterrupt):
+        job.explore()
+    assert (job.files.path / "pareto/1/metrics.json").exists()
+    job.no_report_of = -1
+    assert_of_its_own(job, job.explore()["points"])
+    assert [folder.name for folder, _, _ in job.trained] == ["1", "1", "2", "3"]
+    assert len(list(job.files.path.glob("pareto/*/report.html"))) == 3
+
+
 def test_without_a_limit_the_ladder_ends_at_the_largest_network(
     axis: Axis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +285,19 @@ def test_points_share_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.
     # 360 s are left but for what this test takes; a point that needs less leaves more to the next.
     assert shares[0] == pytest.approx(120.0, abs=20.0)
     assert all(share is not None and share > 0 for share in shares)
+
+
+def test_what_an_interrupted_point_has_used_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 360 s for three points the first has used 60: its run may take a third of the rest, and these."""
+    timed = replace(settings("latency", latency_ms=20.0), time_budget_s=1400.0)
+    job = Job(tmp_path, timed, monkeypatch)
+    job.point_s, job.no_report_of = 60.0, 1
+    with pytest.raises(KeyboardInterrupt):
+        job.explore(training=30.0, quantising=10.0)
+    job.explore(None, training=30.0, quantising=10.0, **{"training 1/3": 60.0})
+    again = job.trained[1]
+    assert again[0].name == "1"
+    assert again[1].time_budget_s == pytest.approx(60.0 + 100.0, abs=20.0)
 
 
 def test_silent_progress_will_do() -> None:

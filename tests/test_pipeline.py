@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from micronas_tf import pipeline, selection
+from micronas_tf import delivery, pipeline, selection
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
 from micronas_tf.cost import flash_bytes
@@ -131,6 +133,87 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     for mine, theirs in zip(resumed.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(theirs, mine)
     assert again.tflite == b"int8"
+
+
+@pytest.mark.usefixtures("cheap")
+def test_the_time_of_a_silent_stage_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted in the verifying, which has said nothing for a while: a time budget is of the whole job."""
+    ended: list[float] = []
+
+    def evaluate(*arguments: Any) -> None:
+        time.sleep(0.5)
+        ended.append(time.monotonic())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "evaluate", evaluate)
+    keras.utils.clear_session()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(DATA, SETTINGS, tmp_path, about={}, progress=Heard(), started=started)
+    used_s = sum(read_json(tmp_path / "run.json")["seconds"].values())
+    assert ended[0] - started - 0.1 <= used_s <= time.monotonic() - started
+
+
+@pytest.mark.usefixtures("cheap")
+def test_an_answer_is_done_before_what_comes_after_it(tmp_path: Path) -> None:
+    """Ctrl-C in a point of the front: the run's own answer can be reported, and others compared with it."""
+
+    def explore(plan: Any, result: pipeline.Result, watch: Any) -> None:
+        assert read_json(result.directory / "run.json")["status"] == "done"
+        watch("training 1/3", 0, 1, {})
+        raise KeyboardInterrupt
+
+    keras.utils.clear_session()
+    with pytest.raises(KeyboardInterrupt):
+        run(DATA, SETTINGS, tmp_path, about={}, progress=Heard(), afterwards=explore)
+    record = read_json(tmp_path / "run.json")
+    assert record["status"] == "done"
+    assert "training 1/3" in record["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("bundle", "rate"),
+    [
+        ({"model_sha256": hashlib.sha256(b"int8").hexdigest(), "sampling_hz": 50.0}, 50.0),
+        ({"model_sha256": hashlib.sha256(b"int8").hexdigest(), "sampling_hz": None}, 20.0),
+        ({"model_sha256": "of another model", "sampling_hz": 50.0}, 20.0),
+        (None, 20.0),
+    ],
+)
+def test_a_resumed_run_keeps_the_rate_of_its_bundle(
+    bundle: Any, rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data say 20 Hz, `export --rate` said 50. A bundle that cannot be read is written anew."""
+    files, written = RunDirectory(tmp_path), list[Any]()
+    files.bundle.mkdir()
+    (files.bundle / "bundle.json").write_text("{" if bundle is None else json.dumps(bundle))
+
+    def export(files: RunDirectory, model: Any, *others: Any) -> dict[str, Any]:
+        written.append(model)
+        return {}
+
+    monkeypatch.setattr(delivery, "export", export)
+    train, test = (replace(part, sampling_rate_hz=20.0) for part in (DATA.train, DATA.test))
+    timed = Dataset(DATA.name, train, test)
+    pipeline.export(make_plan(timed, SETTINGS), files, b"int8", Standardisation.fit(DATA.train), {})
+    assert [model.sampling_hz for model in written] == [rate]
+
+
+def test_the_ranking_of_the_pool_is_heard_as_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is work between two of its steps, and says so while it takes seconds."""
+    heard: list[tuple[Any, ...]] = []
+
+    def search(*arguments: Any, progress: Any, callbacks: Any, **options: Any) -> None:
+        progress("search", 3, 6, {"accuracy": 0.5})
+        callbacks[0].ranked(None)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(selection, "search", search)
+    monkeypatch.setattr(selection, "rank", lambda *arguments, progress, **options: progress("ranking", 1, 3, {}))
+    plan, files = make_plan(DATA, SETTINGS), RunDirectory(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        find_architecture(plan, files, Standardisation.fit(DATA.train), lambda *said: heard.append(said))
+    assert heard == [("search", 3, 6, {"accuracy": 0.5})] * 2
 
 
 def test_settings_survive_json() -> None:
@@ -297,3 +380,19 @@ def test_what_is_tried_is_distinct_and_within_budget(tmp_path: Path) -> None:
         replace(plan, settings=settings), files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed]
     )
     assert [one.architecture for one in tried] == [one.architecture for one in proposed]
+
+
+def test_where_nothing_random_is_tried_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drawing begins with the greatest latency within the budget, which takes its time."""
+    settings = replace(SETTINGS, search=replace(SETTINGS.search, trials=1))
+    plan, files = make_plan(DATA, settings), RunDirectory(tmp_path)
+    uniform = {group.name: [1 / len(group)] * len(group) for group in plan.figures.space.groups}
+    (proposed,) = plan.projector.best(uniform)
+
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError("drawn")
+
+    monkeypatch.setattr(Projector, "explore", refuse)
+    for other in (settings, replace(settings, strategy="darts-gumbel", search=replace(settings.search, trials=4))):
+        tried = selection._tried(replace(plan, settings=other), files, uniform, [Ranked(proposed, 0.5, 1.0)])
+        assert [one.architecture for one in tried] == [proposed.architecture]

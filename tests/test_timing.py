@@ -24,13 +24,22 @@ class Clock:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("10m", 600), ("10min", 600), ("1.5h", 5400), ("1h30m", 5400), (" 1H1M1S ", 3661)],
+    [
+        ("90", 90),
+        ("2.5", 2.5),
+        ("90s", 90),
+        ("10m", 600),
+        ("10min", 600),
+        ("1.5h", 5400),
+        ("1h30m", 5400),
+        (" 1H1M1S ", 3661),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "0m", "-5m", "ten", "5d", "m", "1m1h", "nan", "1e3"])
+@pytest.mark.parametrize("text", ["", "0", "0m", "-5m", "ten", "5d", "m", "1m1h", "nan", "1e3", "1h30", "10m5"])
 def test_no_durations(text: str) -> None:
     with pytest.raises(RunError, match=r"A time budget is a duration like 90s, 10m or 1h30m\. Received"):
         parse_duration(text)
@@ -54,6 +63,19 @@ def test_time_belongs_to_the_stage_that_speaks() -> None:
     assert saved == [{"search": 10.0, "training": 2.0}, {"search": 10.0, "training": 9.0}]
     clock.time += 1.5
     assert watch.total == pytest.approx(20.5)
+
+
+def test_a_watch_that_is_stopped_has_the_silence_too() -> None:
+    """3 s before any stage speaks, 2 s of the search and 40 s in which it says nothing."""
+    clock = Clock()
+    watch = Stopwatch(lambda *arguments: None, {"search": 4.0}, lambda seconds: None, now=clock)
+    clock.time += 3
+    assert watch.stop() == {"search": 4.0, "starting": 3.0}
+    clock.time += 2
+    watch("search", 0, 9, {})
+    clock.time += 40
+    assert watch.stop() == {"search": 4.0 + 2 + 40, "starting": 3.0}
+    assert watch.total == pytest.approx(49.0)
 
 
 def test_positions_by_hand() -> None:
@@ -228,3 +250,10 @@ def test_rounds_that_are_known_are_not_thrown_away() -> None:
     """Killed in the third round, and late by now: the two that are there count, and the third is the last."""
     clock = Clock()
     assert play(rounds_of(clock, ((0, 8),), 5.0), clock, known=2) == 3
+
+
+@pytest.mark.parametrize(("limit_s", "done"), [(1000.0, 8), (35.0, 3)])
+def test_a_choice_of_more_rounds_than_there_are(limit_s: float, done: int) -> None:
+    """The run that is resumed had eleven candidates."""
+    clock = Clock()
+    assert play(rounds_of(clock, ((0, 11),), limit_s), clock) == done

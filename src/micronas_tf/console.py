@@ -70,7 +70,7 @@ class ConsoleProgress(AbstractContextManager["ConsoleProgress"]):
             return
         if stage not in self.tasks:
             self.tasks[stage] = self.bars.add_task(stage, total=total, figures="")
-        self.bars.update(self.tasks[stage], completed=done, figures=text)
+        self.bars.update(self.tasks[stage], completed=done, total=total, figures=text)
 
     def say(self, text: str) -> None:
         """One line above the bars."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -73,6 +73,15 @@ def _readme_rows(metrics: Mapping[str, Any]) -> dict[str, str]:
 def model_of(name: str, flatbuffer: bytes, standardisation: Standardisation, about: Windows) -> Model:
     """What a bundle is made of, with the names and the rate of these windows."""
     return Model(name, flatbuffer, standardisation, about.class_names, about.channel_names, about.sampling_rate_hz)
+
+
+def with_told_rate(files: RunDirectory, model: Model) -> Model:
+    """The model at the rate of the bundle that is there, if of the same model: `export --rate` may have told it."""
+    with suppress(RunError):  # a damaged bundle is written anew
+        about = read_json(files.bundle / "bundle.json")
+        if about["model_sha256"] == model.sha256 and about["sampling_hz"] is not None:
+            return replace(model, sampling_hz=about["sampling_hz"])
+    return model
 
 
 def export_run(directory: Path, *, target: Path | None = None, sampling_hz: float | None = None) -> dict[str, Any]:

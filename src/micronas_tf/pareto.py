@@ -6,6 +6,7 @@ by the supernet's accuracy, and the networks that nothing beats are trained, eac
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
@@ -14,6 +15,7 @@ from typing import Any, Final
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
 from micronas_tf.errors import BudgetError
+from micronas_tf.files import unwritable
 from micronas_tf.front import Axis, knee, ladder, non_dominated, spread
 from micronas_tf.pipeline import Result, run
 from micronas_tf.plan import Plan
@@ -43,7 +45,11 @@ _LEAST_SHARE: Final = 0.5
 def explore(plan: Plan, result: Result, watch: Stopwatch) -> None:
     """Find, train and evaluate the points of the front beside a run's answer; goes on where it was interrupted.
 
-    `pareto.json` is written after the ranking and after every point.
+    `pareto.json` is written after the ranking and after every point. Another front takes the folders of an earlier one
+    over: what is there of another architecture is deleted.
+
+    Raises:
+        RunError: a file cannot be read, or the folder of a point cannot be emptied or written.
     """
     files, asked = RunDirectory(result.directory), plan.settings.pareto
     assert asked is not None
@@ -174,15 +180,33 @@ def _train(
     """A run of its own that has its architecture already."""
     own = RunDirectory(files.path / point["folder"])
     architecture = Architecture.from_json(point["architecture"])
-    if not own.architecture.exists():
+    if not _is_of(own, architecture):
+        _empty(own)
         write_json(own.network, lower(plan.figures.space, architecture).to_json())
         write_json(own.architecture, architecture.to_json())
+    if budget_s is not None and own.run.exists():
+        # What an interrupted point has used is off the job's time already, and its own run takes it off once more.
+        budget_s += sum(read_json(own.run)["seconds"].values())
     settings = replace(
         plan.settings, budget=_budget(plan, point["limit"]), pareto=None, time_budget_s=budget_s, saved_model=False
     )
     record = read_json(files.run)
     about = {name: record[name] for name in ("source", "window", "hop", "test_fraction") if name in record}
     run(plan.dataset, settings, own.path, about=about, progress=progress)
+
+
+def _is_of(own: RunDirectory, architecture: Architecture) -> bool:
+    """Whether a point's folder is of this architecture: the same name may be another model's in another front."""
+    return own.architecture.exists() and Architecture.from_json(read_json(own.architecture)) == architecture
+
+
+def _empty(own: RunDirectory) -> None:
+    """Raises RunError if the folder cannot be deleted."""
+    try:
+        if own.path.exists():
+            shutil.rmtree(own.path)
+    except OSError as error:
+        raise unwritable(own.path, error) from error
 
 
 def _seconds_for(plan: Plan, watch: Stopwatch, points: int) -> float | None:
@@ -206,9 +230,9 @@ def _numbered(watch: Progress, number: int, count: int) -> Progress:
 def _update(plan: Plan, front: dict[str, Any], files: RunDirectory, result: Result) -> None:
     """What is trained by now, and the knee of it."""
     for point in front["points"]:
-        metrics = _metrics(point, files, result)
-        if metrics is not None:
-            point |= {"int8_accuracy": metrics["int8"]["accuracy"], "trained": True}
+        metrics = _metrics(plan, point, files, result)
+        accuracy = None if metrics is None else metrics["int8"]["accuracy"]
+        point |= {"int8_accuracy": accuracy, "trained": metrics is not None, "knee": False}
     trained = [point for point in front["points"] if point["trained"]]
     bend = knee([(_cost(plan, point), point["int8_accuracy"]) for point in trained])
     for index, point in enumerate(trained):
@@ -216,9 +240,19 @@ def _update(plan: Plan, front: dict[str, Any], files: RunDirectory, result: Resu
     write_json(files.pareto, front)
 
 
-def _metrics(point: Mapping[str, Any], files: RunDirectory, result: Result) -> Mapping[str, Any] | None:
+def _metrics(plan: Plan, point: Mapping[str, Any], files: RunDirectory, result: Result) -> Mapping[str, Any] | None:
+    """Of the point's own run, when that is complete; None before."""
     if point["chosen"]:
         return result.metrics
     own = RunDirectory(files.path / (point["folder"] or "-"))
-    metrics: Mapping[str, Any] | None = read_json(own.metrics) if own.metrics.exists() else None
-    return metrics
+    if _is_of(own, Architecture.from_json(point["architecture"])) and _is_finished(own, _budget(plan, point["limit"])):
+        return dict(read_json(own.metrics))
+    return None
+
+
+def _is_finished(own: RunDirectory, budget: Budget) -> bool:
+    """Whether a run is complete, and for this budget. Its report is what it writes last but a few figures."""
+    if not (own.run.exists() and own.report.exists()):
+        return False
+    record = read_json(own.run)
+    return bool(record["status"] == "done" and record["settings"]["budget"] == budget.to_json())

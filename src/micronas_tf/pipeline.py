@@ -1,12 +1,13 @@
 """The main job, step by step: windows in, a verified int8 model out.
 
-Each step is a function; a step whose files are there already is not done again, so that an interrupted run
-goes on where it stopped.
+Each step is a function. What was found or trained, and is there as a file, is not done again, so that an interrupted
+run goes on where it stopped; it is verified and reported every time, which takes seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from micronas_tf import delivery
 from micronas_tf.architecture import Architecture
 from micronas_tf.datasets import Dataset, Standardisation
 from micronas_tf.details import compare_float_and_ptq, run_details
+from micronas_tf.errors import RunError
 from micronas_tf.files import clear_temporaries, write_atomically
 from micronas_tf.models import build_model, export_saved_model, load_model, save_model
 from micronas_tf.ops import Network
@@ -98,9 +100,26 @@ def run(
     plan = make_plan(dataset, settings)
     clear_temporaries(directory)
     record = RunRecord(files.run, run_record(dataset, settings, about))
-    progress = watch = Stopwatch(progress, record.seconds, record.keep_seconds, started=started)
-    time = TimeBudget(settings.time_budget_s, watch, record, plan.steps(), plan.repeats())
-    standardisation = Standardisation.fit(dataset.train)
+    watch = Stopwatch(progress, record.seconds, record.keep_seconds, started=started)
+    try:
+        return _stages(plan, files, record, watch, afterwards)
+    finally:
+        # What an interrupted stage took in silence counts, too. Why it ended goes before what cannot be written.
+        with suppress(RunError):
+            record.keep_seconds(watch.stop())
+
+
+def _stages(
+    plan: Plan,
+    files: RunDirectory,
+    record: RunRecord,
+    watch: Stopwatch,
+    afterwards: Callable[[Plan, Result, Stopwatch], None] | None,
+) -> Result:
+    """One after the other; the times of all are kept by `run`."""
+    progress: Progress = watch
+    time = TimeBudget(plan.settings.time_budget_s, watch, record, plan.steps(), plan.repeats())
+    standardisation = Standardisation.fit(plan.dataset.train)
     write_json(files.standardisation, standardisation.to_json())
     candidate = find_architecture(plan, files, standardisation, progress, time)
     network = candidate.network
@@ -113,14 +132,12 @@ def run(
     progress("reporting", 1, 3, {})
     metrics = export(plan, files, flatbuffer, standardisation, metrics)
     progress("reporting", 2, 3, {})
-    result = Result(model, candidate.architecture, network, flatbuffer, standardisation, metrics, directory)
+    result = Result(model, candidate.architecture, network, flatbuffer, standardisation, metrics, files.path)
+    record.finish()  # the answer is complete, whatever becomes of what comes after it
     if afterwards is not None:
         afterwards(plan, result, watch)
-    record.keep_seconds(watch.seconds)
-    record.finish()
-    write_report(directory)
+    write_report(files.path)
     progress("reporting", 3, 3, {})
-    record.keep_seconds(watch.seconds)
     if time.limit_s is not None:
         metrics["time"] = time.to_json()
         write_json(files.metrics, metrics)
@@ -188,7 +205,7 @@ def quantise(  # noqa: PLR0917
             network,
             batches,
             calibration,
-            recipe=QatRecipe(recipe.steps(len(windows)), recipe.peak_learning_rate, recipe.warmup),
+            recipe=QatRecipe(recipe.batches(len(windows)), recipe.peak_learning_rate, recipe.warmup),
             seed=settings.seed,
             progress=progress,
             pace=pace,
@@ -252,9 +269,10 @@ def details(plan: Plan, candidate: Candidate, model: keras.Model, standardisatio
 def export(
     plan: Plan, files: RunDirectory, flatbuffer: bytes, standardisation: Standardisation, metrics: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the bundle, and `metrics.json` with its figures."""
+    """Write the bundle, at the rate that an earlier one of this model has, and `metrics.json` with its figures."""
     test = plan.dataset.test
     model = delivery.model_of(plan.dataset.name, flatbuffer, standardisation, test)
+    model = delivery.with_told_rate(files, model)
     metrics = {**metrics, **delivery.export(files, model, test.x, plan.board, metrics)}
     write_json(files.metrics, metrics)
     return metrics

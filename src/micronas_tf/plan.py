@@ -47,12 +47,11 @@ class Plan:
     def steps(self) -> dict[str, int]:
         """Batches of the stages in full, of one model where there are several."""
         settings, windows = self.settings, len(self.dataset.train)
-        training = settings.training.steps(windows)
-        quantising = {"ptq": 0, "qat": FINE_TUNING.steps, "qat-scratch": training}
+        quantising = {"ptq": 0, "qat": FINE_TUNING.steps, "qat-scratch": settings.training.batches(windows)}
         return {
             "ranking": (settings.search.candidates + settings.search.rungs) * STATISTICS_BATCHES,
             "trials": round(np.mean(self.trial_steps(settings.search.trials) or [0])),
-            "training": training,
+            "training": settings.training.steps(windows),
             "quantising": quantising[settings.quantisation],
             "verifying": len(self.dataset.test) // settings.training.batch_size_for(windows),
         }

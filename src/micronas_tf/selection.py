@@ -9,7 +9,7 @@ from typing import Any
 from micronas_tf.architecture import Architecture
 from micronas_tf.datasets import Standardisation
 from micronas_tf.plan import Plan
-from micronas_tf.progress import Progress
+from micronas_tf.progress import Progress, Repeating
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.search import (
     Candidate,
@@ -64,8 +64,10 @@ def _ranked(
         )
         return found, set()
 
+    searching = Repeating(progress)
+
     def pool_by(supernet: SuperNet) -> list[Ranked]:
-        return rank(supernet, _explored(plan, recipe.pool), *parts, seed=seed)
+        return rank(supernet, _explored(plan, recipe.pool), *parts, seed=seed, progress=searching.again)
 
     pace = time.pace("search") if time else None
     # Where time is short, what the pool takes is better spent on training; and without a warm-up nobody could rank it.
@@ -77,7 +79,7 @@ def _ranked(
         seed=seed,
         strategy=settings.strategy,
         directory=files.search,
-        progress=progress,
+        progress=searching,
         callbacks=[PoolRanking(recipe.warm_epochs, pool_by, files.pool)] if with_pool else [],
         pace=pace,
     )
@@ -115,7 +117,7 @@ def _tried(
     half = plan.settings.search.trials // 2 if plan.settings.strategy == "dnas" else 0
     found = [one.candidate for one in ranked[: plan.settings.search.trials - half]]
     known = {candidate.architecture for candidate in found}
-    pool = read_pool(files.pool) or [one.architecture for one in _explored(plan, half)]
+    pool = (read_pool(files.pool) or [one.architecture for one in _explored(plan, half)]) if half else []
     others = (plan.projector.candidate(one, probabilities) for one in pool if one not in known)
     # A resumed search may know other latencies than those that the pool was drawn with.
     fitting = islice((candidate for candidate in others if plan.projector.within(candidate.costs)), half)

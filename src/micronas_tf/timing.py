@@ -15,20 +15,28 @@ Now = Callable[[], float]
 Changes = tuple[tuple[int, int], ...]
 """From which step on a stage was to end after how many steps: ((0, 2400), (9, 730))."""
 
-_DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?")
+_NUMBER: Final = r"(\d+(?:\.\d+)?)"
+_DURATION: Final = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?:in)?)?(?:{_NUMBER}s)?|{_NUMBER}")
 _SAVE_EVERY_S: Final = 5.0
+
+STARTING: Final = "starting"
+"""Has the time of a run that ends before any stage speaks."""
 
 
 def parse_duration(text: str) -> float:
     """Seconds of `90`, `90s`, `10m`, `1.5h` or `1h30m`.
 
     Raises:
-        RunError: it is none of these, or not positive.
+        RunError: it is none of these, for example `1h30`, or not positive.
     """
     found = _DURATION.fullmatch(text.strip().lower())
-    seconds = sum(float(n or 0) * unit for n, unit in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0.0
+    units = (3600, 60, 1, 1)
+    seconds = sum(float(n or 0) * unit for n, unit in zip(found.groups(), units, strict=True)) if found else 0.0
     if not seconds > 0 or not isfinite(seconds):
-        raise RunError(f"A time budget is a duration like 90s, 10m or 1h30m. Received: {text!r}.")
+        raise RunError(
+            f"A time budget is a duration like 90s, 10m or 1h30m. Received: {text!r}. Only a number that stands alone "
+            "needs no unit: it is seconds."
+        )
     return seconds
 
 
@@ -58,15 +66,24 @@ class Stopwatch:
         self.seconds = dict(used)
         self.counted_at = now() if started is None else started
         self.saved_at = now()
+        self.stage = STARTING
 
     def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-        now = self.now()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.counted_at
-        self.counted_at = now
-        if now - self.saved_at >= _SAVE_EVERY_S:
-            self.saved_at = now
+        self._count(stage)
+        if self.counted_at - self.saved_at >= _SAVE_EVERY_S:
+            self.saved_at = self.counted_at
             self.save(self.seconds)
         self.listener(stage, done, total, figures)
+
+    def stop(self) -> dict[str, float]:
+        """Seconds by stage, those since the last call too: they count with the stage that spoke last."""
+        self._count(self.stage)
+        return self.seconds
+
+    def _count(self, stage: str) -> None:
+        now = self.now()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.counted_at
+        self.stage, self.counted_at = stage, now
 
     @property
     def total(self) -> float:
@@ -212,7 +229,8 @@ class Rounds:
     @property
     def total(self) -> int:
         """Rounds of the stage, as chosen until now."""
-        return steps_at(self.changes, self.done, self.recipe)
+        # The run that is resumed may have had more candidates: new latencies make others fit the budget.
+        return min(steps_at(self.changes, self.done, self.recipe), self.recipe)
 
     def step(self) -> bool:
         """A round is done; whether it was the last one."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,47 @@ def test_unknown_operators_are_named(invoke: Invoke, tmp_path: Path, monkeypatch
     model = tmp_path / "model.tflite"
     model.touch()
     assert_refused(invoke("verify", model, "--board", "qemu_cortex_m4"), 2, "TANH at position 3")
+
+
+def test_ctrl_c_is_no_broken_promise(invoke: Invoke, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 1 says that a promise does not hold."""
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(delivery, "verify", interrupted)
+    monkeypatch.setattr(delivery, "export_run", interrupted)
+    for command in ("verify", "export"):
+        assert_refused(invoke(command, run), 2, "Interrupted. Run the command again.")
+
+
+def test_a_verification_that_is_asked_to_go_ends_its_board(
+    invoke: Invoke, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM; the stand-in's child is in a session of its own, as an emulated board is."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def verify(*arguments: Any, **options: Any) -> dict[str, Any]:
+        child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+        children.append(child)
+        try:
+            signal.raise_signal(signal.SIGTERM)
+            return VERIFIED
+        finally:
+            child.kill()
+            child.wait()
+
+    monkeypatch.setattr(delivery, "verify", verify)
+    # Or the tests themselves would end where the command does not listen.
+    unheard: list[int] = []
+    former = signal.signal(signal.SIGTERM, lambda number, frame: unheard.append(number))
+    try:
+        assert_refused(invoke("verify", run), 2, "Interrupted.")
+        signal.raise_signal(signal.SIGTERM)
+        assert unheard == [signal.SIGTERM], "the former handler is back"
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert [child.returncode for child in children] == [-signal.SIGKILL]
 
 
 def test_export_shows_the_sizes(invoke: Invoke, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,15 +45,21 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     assert not emulators(), "QEMU outlives its board"
 
 
-def emulators() -> list[int]:
-    """Process ids of the QEMUs that this process has started."""
+def emulators(parent: int | None = None) -> list[int]:
+    """Process ids of the QEMUs that this process, or another one, has started."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             name, _, rest = stat.read_text().rpartition(")")
-            if int(rest.split()[1]) == os.getpid() and "qemu" in name:
+            if int(rest.split()[1]) == (parent or os.getpid()) and "qemu" in name:
                 found.append(int(stat.parent.name))
     return found
+
+
+def runs_qemu(pid: int) -> bool:
+    with suppress(OSError):
+        return "qemu" in Path(f"/proc/{pid}/stat").read_text()
+    return False
 
 
 def test_two_runs_are_identical(bench: Bench, tmp_path: Path) -> None:
@@ -138,7 +144,8 @@ def test_an_image_that_is_none(tmp_path: Path) -> None:
         characterise(bench, OPERATORS, tmp_path / "t.csv")
 
 
-def test_ctrl_c_at_the_command_leaves_a_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_ended_leaves_a_table_and_no_emulator(ending: signal.Signals, tmp_path: Path) -> None:
     require_tools()
     build_image("qemu_cortex_m4")
     table = tmp_path / "t.csv"
@@ -151,9 +158,15 @@ def test_ctrl_c_at_the_command_leaves_a_table(tmp_path: Path) -> None:
     deadline = time.monotonic() + 180
     while not table.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 2
+    boards = emulators(process.pid)
+    process.send_signal(ending)
+    try:
+        _, said = process.communicate(timeout=120)
+    finally:
+        left = [pid for pid in boards if runs_qemu(pid)]
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    assert (process.returncode, len(boards), left) == (2, 1, [])
     held = len(read_table(table).measurements)
     assert 0 < held < 510
     assert f"Interrupted. {table} holds {held} operators, {510 - held} are left. Go on with --resume." in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -104,9 +105,16 @@ def test_a_decided_search_ends_and_stays_ended(tmp_path: Path) -> None:
     """Also when it is resumed from its checkpoint: another epoch would change the weights."""
     recipe = SearchRecipe(epochs=4, least_steps=0, batch_size=12, warmup=0.0)
     figures = figures_of(SPACE, Budget(latency_ms=2.0))
-    counter = Decided(1)
-    ended = search(figures, TRAIN, ALPHA, SCALE, recipe, seed=0, directory=tmp_path, callbacks=[counter])
+    counter, heard = Decided(1), list[tuple[str, int, int]]()
+
+    def progress(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        heard.append((stage, done, total))
+
+    options: dict[str, Any] = {"directory": tmp_path, "callbacks": [counter], "progress": progress}
+    ended = search(figures, TRAIN, ALPHA, SCALE, recipe, seed=0, **options)
     assert counter.epochs == 2
+    # Two of four epochs with two batches each: it says that this was all.
+    assert (heard[0], heard[-1]) == (("search", 0, 8), ("search", 4, 4))
     again = Decided(9)
     keras.utils.clear_session()
     resumed = search(figures, TRAIN, ALPHA, SCALE, recipe, seed=0, directory=tmp_path, callbacks=[again])

@@ -118,6 +118,17 @@ def test_batches_and_steps_by_hand(samples: int, batch: int, steps: int) -> None
     assert recipe.steps(samples) == steps
 
 
+@pytest.mark.parametrize(("epochs", "asked", "taken"), [(1, 4, 4), (4, 32, 60), (7, 56, 60), (15, 120, 120)])
+def test_the_steps_are_those_that_are_trained(epochs: int, asked: int, taken: int) -> None:
+    """Eight batches of 5 windows, or four of 10, an epoch, in thirtieths; by hand, and as Keras counts."""
+    recipe = TrainingRecipe(epochs=epochs, least_steps=0, batch_size=10 if epochs == 1 else 5)
+    assert (recipe.batches(40), recipe.steps(40)) == (asked, taken)
+    if taken <= 60:
+        windows, model = waves(40, 0), plain_model()
+        train(model, windows, Standardisation.fit(windows), recipe, seed=0)
+        assert int(model.optimizer.iterations) == taken
+
+
 def test_no_least_number_of_steps() -> None:
     assert TrainingRecipe(epochs=2, least_steps=0).steps(100) == 8
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -19,18 +19,24 @@ from micronas_tf.cli.lut import lut
 from micronas_tf.cli.report import report
 from micronas_tf.cli.search import search
 from micronas_tf.cli.verify import verify
-from micronas_tf.errors import MicronasError
+from micronas_tf.errors import MicronasError, RunError
 
 
 class _Commands(click.Group):
-    """Turns the project's errors into one sentence and an exit code."""
+    """Turns the project's errors, and Ctrl-C, into one sentence and an exit code."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except MicronasError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(error.exit_code)
+            _end(error)
+        except KeyboardInterrupt:  # click would exit with 1, which says that a promise does not hold
+            _end(RunError("Interrupted. Run the command again."))
+
+
+def _end(error: MicronasError) -> NoReturn:
+    click.echo(f"Error: {error}", err=True)
+    sys.exit(error.exit_code)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -42,7 +48,7 @@ def main() -> None:
     Try it:    micronas-tf search --latency-ms 50 --memory-kb 32
     Your data: micronas-tf search windows.npz --board nucleo_f446re --latency-ms 50 --memory-kb 32
 
-    Exit codes: 0 within budget, 1 the promise does not hold, 2 wrong input.
+    Exit codes: 0 within budget, 1 the promise does not hold, 2 wrong input, or interrupted.
     """
     # TensorFlow writes a page of notices about instruction sets to standard error otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

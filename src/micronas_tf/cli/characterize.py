@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from micronas_tf.boards import DEFAULT_BOARD, Budget
+from micronas_tf.cli.interruption import interrupted_by_sigterm
 from micronas_tf.cli.options import json_option, runtime_option, shape_options
 from micronas_tf.errors import RunError
 
@@ -66,7 +64,7 @@ def characterize(  # noqa: PLR0917
     if source is not None:
         shape = _shape_of(source, window, hop, extra_cells)
     try:
-        with _interrupted_by_sigterm(), console.ConsoleProgress(Budget()) as progress:
+        with interrupted_by_sigterm(), console.ConsoleProgress(Budget()) as progress:
             path, found = characterisation.characterise_board(board, shape, progress=progress, **options)
     except KeyboardInterrupt:
         raise RunError("Interrupted before anything was measured. Run the command again.") from None
@@ -75,20 +73,6 @@ def characterize(  # noqa: PLR0917
         return
     _show(path, found)
     click.echo(f"Use it: {_search_command(board, options, extra_cells)}")
-
-
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """An emulated board must end with its host, also when that is asked to go."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    former = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
 
 
 def _refuse_ignored(source: str | None, counts: Mapping[str, int | None], hop: int | None) -> None:

@@ -100,7 +100,7 @@ def search(
     --resume goes on with.
 
     \b
-    Exit codes: 0 within budget, 1 the promise does not hold, 2 wrong input.
+    Exit codes: 0 within budget, 1 the promise does not hold, 2 wrong input, or interrupted.
     """
     started = time.monotonic()
     if is_given(context, "pareto_points") and options["pareto"] is None:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from micronas_tf.boards import Budget
+from micronas_tf.cli.interruption import interrupted_by_sigterm
 from micronas_tf.cli.options import json_option
 from micronas_tf.errors import RunError
 from micronas_tf.quiet import captured_output
@@ -35,13 +36,14 @@ def verify(run: Path, board: str | None, port: str | None, windows: int | None, 
     fewer than asked for, windows of random samples follow them.
 
     \b
-    Exit codes: 0 all as promised, 1 the first difference, 2 wrong input or a board that fails.
+    Exit codes: 0 all as promised, 1 the first difference, 2 wrong input, a board that fails, or
+    interrupted.
     """
     with captured_output():  # TensorFlow's libraries announce themselves, whatever the log level
         from micronas_tf import console, delivery  # noqa: PLC0415 - imports TensorFlow
         from micronas_tf.report import write_report  # noqa: PLC0415 - imports Matplotlib
 
-    with console.ConsoleProgress(Budget()) as progress:
+    with interrupted_by_sigterm(), console.ConsoleProgress(Budget()) as progress:
         found = delivery.verify(run, board, port=port, windows=windows, progress=progress)
     if as_json:
         click.echo(json.dumps(found, indent=2))

@@ -228,6 +228,8 @@ def search(
             *callbacks,
         ],
     )
+    if show.done < show.total:  # every gate was decided before
+        progress("search", show.done, show.done, {})
     return supernet
 
 

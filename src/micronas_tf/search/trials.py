@@ -15,7 +15,7 @@ from micronas_tf.architecture import Architecture
 from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.files import write_atomically
 from micronas_tf.models import build_model
-from micronas_tf.progress import Progress, silent
+from micronas_tf.progress import Progress, Repeating, silent
 from micronas_tf.run_directory import read_json
 from micronas_tf.search.odds import random_probabilities
 from micronas_tf.search.project import Candidate, Projector
@@ -125,7 +125,7 @@ def train_and_rank(
         seed: of every training.
         total: of the candidates, for the progress.
         directory: keeps what was found so far; who finds it there does not train that candidate again.
-        progress: hears of the stage `trials`.
+        progress: hears of the stage `trials`, again and again while a candidate is trained.
         stop: asked after each candidate; True ends the trials.
 
     Returns:
@@ -195,7 +195,7 @@ class _Trials:
         self.x, self.y = network_input(alpha_windows, standardisation), alpha_windows.y
         self.file = None if directory is None else directory / "trials.json"
         self.known = read_json(self.file) if self.file and self.file.exists() else {}
-        self.progress, self.total, self.stop = progress, total, stop
+        self.progress, self.total, self.stop = Repeating(progress), total, stop
         self.done, self.best, self.stopped = 0, dict[str, float](), False
 
     def run(self, candidates: Iterable[Candidate], recipe: TrainingRecipe) -> list[Ranked]:
@@ -224,7 +224,7 @@ class _Trials:
         if name not in self.known:
             keras.utils.set_random_seed(self.seed)
             model = build_model(candidate.network, dropout=recipe.dropout)
-            train(model, self.windows, self.standardisation, recipe, seed=self.seed)
+            train(model, self.windows, self.standardisation, recipe, seed=self.seed, progress=self.progress.again)
             # Not `predict`: TensorFlow warns of every model that it traces anew.
             parts = (self.x[start : start + _BATCH] for start in range(0, len(self.x), _BATCH))
             found = np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])

@@ -25,6 +25,9 @@ from micronas_tf.training.paced import AtPosition, PaceCallback
 _AMPLE_BYTES: Final = 12_000
 """Weights and biases in int8 and int32 above which a network gains nothing from more epochs."""
 
+PARTS: Final = 30
+"""Of a training: Keras's epochs, whose figures are returned; where there are fewer batches, each is a part."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecipe:
@@ -81,9 +84,15 @@ class TrainingRecipe:
     def batch_size_for(self, samples: int) -> int:
         return max(1, min(self.batch_size, samples // 4))
 
-    def steps(self, samples: int) -> int:
-        """Batches of the whole training."""
+    def batches(self, samples: int) -> int:
+        """Batches that the recipe asks for at least, for so many windows."""
         return max(self.epochs * -(-samples // self.batch_size_for(samples)), self.least_steps)
+
+    def steps(self, samples: int) -> int:
+        """Batches that `train` takes: those asked for, in `PARTS` equal parts."""
+        asked = self.batches(samples)
+        parts = min(PARTS, asked)
+        return parts * -(-asked // parts)
 
 
 def train(
@@ -106,10 +115,10 @@ def train(
     """
     samples = len(windows.y)
     steps = recipe.steps(samples)
-    epochs = min(30, steps)
-    per_epoch = -(-steps // epochs)
+    epochs = min(PARTS, steps)
+    per_epoch = steps // epochs
     position = tf.Variable(0.0, trainable=False) if pace else None
-    compile_for_training(model, recipe, per_epoch * epochs, position)
+    compile_for_training(model, recipe, steps, position)
     keras.utils.set_random_seed(seed)
     batches = training_batches(
         windows,
@@ -118,10 +127,10 @@ def train(
         rotation_degrees=recipe.rotation_degrees,
         seed=seed,
     )
-    show = ProgressCallback(progress, "training", per_epoch * epochs, {"accuracy": "accuracy"})
+    show = ProgressCallback(progress, "training", steps, {"accuracy": "accuracy"})
     paced = []
     if pace and position is not None:
-        pace.begin(per_epoch * epochs)
+        pace.begin(steps)
         paced = [PaceCallback(pace, position, show)]
     callbacks = [*paced, show, *callbacks]
     history = model.fit(
