@@ -144,7 +144,7 @@ def test_a_fitted_model_is_written_and_used(
         (("search", "--resume", "none"), ("run.json is missing", "the folder of a run")),
         (("search", "--latency-ms", "0"), ("--latency-ms",)),
         (("search", "--latency-ms", "fast"), ("--latency-ms", "'fast' is not a valid")),
-        (("search", "--latency-ms", "nan"), ("latency_ms must be positive",)),
+        (("search", "--latency-ms", "nan"), ("latency_ms is a positive number",)),
         (("search", "--memory-kb", "-1"), ("--memory-kb",)),
         (("search", "--epochs", "0"), ("--epochs",)),
         (("search", "--quantize", "none"), ("'none' is not one of 'qat'",)),
@@ -217,7 +217,7 @@ def test_a_folder_that_is_not_empty_is_refused(invoke: Invoke, tmp_path: Path) -
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
     assert_refused(invoke("search", "--out", tmp_path / "out"), 2, "is not empty. Choose another --out")
     (tmp_path / "out" / "run.json").write_text("{}")
-    assert_refused(invoke("search", "--out", tmp_path / "out"), 2, "holds a run. Go on with it by --resume")
+    assert_refused(invoke("search", "--out", tmp_path / "out"), 2, "holds a run. Go on with it by `micronas-tf search --resume")
     assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
 
 

@@ -156,7 +156,8 @@ def test_export_shows_the_sizes(invoke: Invoke, run: Path, monkeypatch: pytest.M
     assert "model 6,000 B and the interpreter, arena 4,000 B" in result.stdout
     assert json.loads(invoke("export", run, "--json").stdout) == EXPORTED
     monkeypatch.setitem(EXPORTED["bundle"], "flash_bytes", None)
-    assert "not linked" in invoke("export", run).stdout
+    monkeypatch.setitem(EXPORTED["bundle"], "not_linked", "the compiler is away")
+    assert "flash: not linked, for the compiler is away" in invoke("export", run).stdout
 
 
 def test_a_folder_that_is_no_run_is_refused(invoke: Invoke, run: Path) -> None:
