@@ -217,7 +217,9 @@ def test_a_folder_that_is_not_empty_is_refused(invoke: Invoke, tmp_path: Path) -
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
     assert_refused(invoke("search", "--out", tmp_path / "out"), 2, "is not empty. Choose another --out")
     (tmp_path / "out" / "run.json").write_text("{}")
-    assert_refused(invoke("search", "--out", tmp_path / "out"), 2, "holds a run. Go on with it by `micronas-tf search --resume")
+    assert_refused(
+        invoke("search", "--out", tmp_path / "out"), 2, "holds a run. Go on with it by `micronas-tf search --resume"
+    )
     assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
 
 
