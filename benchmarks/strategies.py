@@ -94,6 +94,18 @@ def read(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
 
 
+def find(results: Path, key: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The row of the results that agrees with all of `key`."""
+    return next((row for row in read(results) if key.items() <= row.items()), None)
+
+
+def keep(results: Path, row: Mapping[str, Any]) -> None:
+    """Append it to the results, and print it."""
+    with results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    click.echo(json.dumps(row))
+
+
 def pooled(differences: Sequence[float]) -> str:
     """Mean of the paired differences in points, with its 95 % interval (Student's t)."""
     values = 100 * np.asarray(differences)
@@ -123,12 +135,9 @@ def compare(data: Path, results: Path, runs: Path, **options: Any) -> None:
     for seed in range(options["seeds"]):
         for limit in options["limits"]:
             key = {"data": data.stem, "latency_ms": limit, "memory_kb": options["memory_kb"], "seed": seed}
-            if any(key.items() <= row.items() for row in read(results)):
-                continue
-            row = {**key, **_pair(data, settings_of(limit, options["memory_kb"], seed), runs, CLOCKS[options["clock"]])}
-            with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            click.echo(json.dumps(row))
+            if find(results, key) is None:
+                settings = settings_of(limit, options["memory_kb"], seed)
+                keep(results, {**key, **_pair(data, settings, runs, CLOCKS[options["clock"]])})
     rows = read(results)
     click.echo(pooled([row["dnas"] - row["random"] for row in rows]))
 
@@ -160,18 +169,18 @@ def stopping(data: Path, results: Path, runs: Path, decided: float, **options: A
         usual = settings_of(options["latency_ms"], options["memory_kb"], seed)
         dataset = load_dataset(str(data), seed=seed)
         for threshold in (usual.search.decided, decided):
-            key = {"data": data.stem, "latency_ms": options["latency_ms"], "seed": seed, "decided": threshold}
-            known = next((row for row in read(results) if key.items() <= row.items()), None)
+            budget = {name: options[name] for name in ("latency_ms", "memory_kb")}
+            key = {"data": data.stem, **budget, "seed": seed, "decided": threshold}
+            known = find(results, key)
             if known is None:
-                directory = runs / f"{data.stem}-{options['latency_ms']:g}-{threshold:g}-{seed}"
+                limits = "-".join(f"{limit:g}" for limit in budget.values())
+                directory = runs / f"{data.stem}-{limits}-{threshold:g}-{seed}"
                 settings = replace(usual, search=replace(usual.search, decided=threshold))
                 accuracy = accuracy_of(dataset, settings, directory)
                 epochs = len(pd.read_csv(RunDirectory(directory).history))
                 known = {**key, "accuracy": accuracy, "epochs": epochs}
-                with results.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(known) + "\n")
+                keep(results, known)
             rows.append(known)
-            click.echo(json.dumps(known))
     pairs = [late["accuracy"] - early["accuracy"] for late, early in zip(rows[::2], rows[1::2], strict=True)]
     click.echo(f"cost of ending early: {100 * np.mean(pairs):+.2f} points, {len(pairs)} seeds")
 

@@ -134,8 +134,11 @@ class MicroNAS:
         """
         if y is None and not (x is None or isinstance(x, str | Path)):
             raise DataError("Arrays need labels: fit(x, y). Received: y=None.")
-        _check_given(y is None, {"test": test, **about_windows}, {"window": window, "hop": hop})
         if y is None:
+            _refuse(
+                {"test": test, **about_windows},
+                "can be given with arrays only: fit(x, y, …). A file says such things itself (docs/file-formats.md).",
+            )
             about: dict[str, Any] = {
                 "source": None if x is None else str(x),
                 "window": window,
@@ -146,6 +149,7 @@ class MicroNAS:
                 about["source"], window=window, hop=hop, test_fraction=test_fraction, seed=self.settings.seed
             )
         else:
+            _refuse({"window": window, "hop": hop}, "are for tables of samples. Arrays are windows already: [N, T, S].")
             about = {"source": "arrays"}
             dataset = _from_arrays(x, y, test, test_fraction, self.settings.seed, about_windows)
         return self.run(dataset, about)
@@ -205,16 +209,11 @@ def resume(
     return _run(dataset, settings, Path(directory), about, verbose=verbose, started=started)
 
 
-def _check_given(from_source: bool, of_arrays: Mapping[str, Any], of_tables: Mapping[str, Any]) -> None:
-    """Nothing that is given is ignored: a file states its subjects itself, and arrays are windows already."""
-    given = [name for name, value in (of_arrays if from_source else of_tables).items() if value is not None]
-    if given and from_source:
-        raise DataError(
-            f"{', '.join(given)} can be given with arrays only: fit(x, y, …). A file says such things itself "
-            "(docs/file-formats.md)."
-        )
-    if given:
-        raise DataError(f"{', '.join(given)} are for tables of samples. Arrays are windows already: [N, T, S].")
+def _refuse(given: Mapping[str, Any], why: str) -> None:
+    """Nothing that is given is ignored."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise DataError(f"{', '.join(names)} {why}")
 
 
 def _run(

@@ -78,10 +78,18 @@ def model_of(name: str, flatbuffer: bytes, standardisation: Standardisation, abo
 def with_told_rate(files: RunDirectory, model: Model) -> Model:
     """The model at the rate of the bundle that is there, if of the same model: `export --rate` may have told it."""
     with suppress(RunError):  # a damaged bundle is written anew
-        about = read_json(files.bundle / "bundle.json")
-        if about["model_sha256"] == model.sha256 and about["sampling_hz"] is not None:
+        about = _kept_about(files, model.sha256)
+        if about and about["sampling_hz"] is not None:
             return replace(model, sampling_hz=about["sampling_hz"])
     return model
+
+
+def _kept_about(files: RunDirectory, model_sha256: str) -> dict[str, Any] | None:
+    """`bundle.json` of the bundle that is there, if it is of this model."""
+    if not (files.bundle / "bundle.json").is_file():
+        return None
+    about: dict[str, Any] = read_json(files.bundle / "bundle.json")
+    return about if about["model_sha256"] == model_sha256 else None
 
 
 def export_run(directory: Path, *, target: Path | None = None, sampling_hz: float | None = None) -> dict[str, Any]:
@@ -147,12 +155,12 @@ def _kept_parts(
     files: RunDirectory, flatbuffer: bytes, standardisation: Standardisation
 ) -> tuple[Model, FloatArray] | None:
     """From the bundle that is there, if it is of this model."""
-    if not (files.bundle / "bundle.json").is_file():
+    about = _kept_about(files, Model("", flatbuffer, standardisation, ()).sha256)
+    if about is None:
         return None
-    about = read_json(files.bundle / "bundle.json")
     names = (tuple(about["class_names"]), tuple(about["channel_names"]), about["sampling_hz"])
     model = Model(about["name"], flatbuffer, standardisation, *names)
-    return (model, Golden.load(files.bundle / "golden.npz").windows) if about["model_sha256"] == model.sha256 else None
+    return model, Golden.load(files.bundle / "golden.npz").windows
 
 
 def _read_parts(files: RunDirectory, flatbuffer: bytes, standardisation: Standardisation) -> tuple[Model, FloatArray]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from micronas_tf.boards import DEFAULT_BOARD, Board, board_ids, load_board
 from micronas_tf.cost import ArenaPlan, arena_bytes, plan_arena, tensor_buffers
 from micronas_tf.datasets import Standardisation
-from micronas_tf.deploy.elf import Linked, link
+from micronas_tf.deploy.elf import NO_FPU, Linked, link
 from micronas_tf.deploy.golden import Golden, make_golden, reference_of
 from micronas_tf.deploy.operators import Program, program_of
 from micronas_tf.deploy.pack import LAYOUTS, Add, Conv2d, Packed
@@ -142,7 +142,7 @@ def _sources(model: Model, program: Program, plan: ArenaPlan, golden: Golden, bo
         "golden.h": golden.header(),
         "selftest.c": filled("selftest.c"),
         "CMakeLists.txt": filled("CMakeLists.txt", kernels=names, cpu=board.cpu),
-        "arm-none-eabi.cmake": filled("arm-none-eabi.cmake", cpu=board.cpu),
+        "arm-none-eabi.cmake": filled("arm-none-eabi.cmake", cpu=board.cpu, no_fpu=NO_FPU),
         "platformio.ini": filled("platformio.ini", boards=environments),
         "library.json": filled("library.json"),
         **{f"tflm/{name}": content for name, content in tflm_files(model.flatbuffer, program.network).items()},

@@ -14,7 +14,8 @@ COMPILER: Final = "arm-none-eabi-gcc"
 _SIZE: Final = "arm-none-eabi-size"
 _ENTRIES: Final = ("model_init", "model_predict", "model_predict_int8")
 _SECTION: Final = re.compile(r"^(\.\S+)\s+(\d+)", re.MULTILINE)
-_NO_FPU: Final = re.compile(r"cortex-m(0|0plus|1|3|23)(\+.*)?")
+NO_FPU: Final = "cortex-m(0|0plus|1|3|23)([+].*)?"
+"""Cores without a floating-point unit, as a regular expression of both Python and CMake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def link(bundle: Path, cpu: str) -> Linked:
 
 
 def _command(bundle: Path, cpu: str) -> list[str]:
-    units = ["-mfloat-abi=soft"] if _NO_FPU.fullmatch(cpu) else ["-mfloat-abi=hard", "-mfpu=auto"]
+    units = ["-mfloat-abi=soft"] if re.fullmatch(NO_FPU, cpu) else ["-mfloat-abi=hard", "-mfpu=auto"]
     machine = [f"-mcpu={cpu}", "-mthumb", *units]
     compile_only = ["-std=gnu11", "-O2", "-ffunction-sections", "-fdata-sections"]
     includes = [f"-I{bundle / folder}" for folder in (".", "include", "kernels")]
