@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from micronas_tf.errors import RunError
-from micronas_tf.run_directory import RunDirectory, read_json, resume_command, write_json
+from micronas_tf.run_directory import RunDirectory, command, read_json, resume_command, write_json
 
 
 def test_files_lie_where_the_design_says() -> None:
@@ -120,9 +120,10 @@ def test_a_run_cannot_go_on_without_its_record(tmp_path: Path) -> None:
         read_json(tmp_path / "run.json")
 
 
-def test_the_command_that_goes_on_is_one_for_a_shell() -> None:
-    command = resume_command(Path("my runs/UCI HAR"))
-    assert shlex.split(command) == ["micronas-tf", "search", "--resume", "my runs/UCI HAR"]
+def test_commands_are_ones_for_a_shell() -> None:
+    run = Path("my runs/UCI HAR")
+    assert shlex.split(resume_command(run)) == ["micronas-tf", "search", "--resume", str(run)]
+    assert shlex.split(command("report", run, "--hop 16")) == ["micronas-tf", "report", str(run), "--hop", "16"]
 
 
 def test_a_folder_where_a_file_should_be_is_refused(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from micronas_tf.models import network_from_flatbuffer
 from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
 from micronas_tf.quantize.runtimes import FloatArray
-from micronas_tf.run_directory import RunDirectory, read_json, resume_command, write_json
+from micronas_tf.run_directory import RunDirectory, command, read_json, resume_command, write_json
 
 VERIFY_SCHEMA: Final = 1
 LEAST_WINDOWS: Final = 200
@@ -261,7 +261,7 @@ def _subject(path: Path, board_id: str | None) -> Iterator[_Subject]:
     about = read_json(files.bundle / "bundle.json")
     standardisation = Standardisation.from_json(read_json(files.standardisation))
     if about["model_sha256"] != Model("", flatbuffer, standardisation, ()).sha256:
-        raise RunError(f"{files.bundle} is of another model than {files.flatbuffer}. Run `micronas-tf export {path}`.")
+        raise RunError(f"{files.bundle} is of another model than {files.flatbuffer}. Run `{command('export', path)}`.")
     check_same_kernels(files.bundle)
     settings = _settings(files)
     limit = settings["budget"].get("latency_ms") if settings["runtime"] == "bundle" else None

@@ -15,6 +15,11 @@ from micronas_tf.files import write_atomically
 RUN_SCHEMA: Final = 1
 _RUN: Final = "run.json"
 
+CHECKPOINT: Final = "checkpoint.npz"
+HISTORY: Final = "history.csv"
+TRIALS: Final = "trials.json"
+"""Names in the folder of a search, which may stand alone (`search.search`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
@@ -95,7 +100,7 @@ class RunDirectory:
     @property
     def history(self) -> Path:
         """The search, epoch by epoch."""
-        return self.search / "history.csv"
+        return self.search / HISTORY
 
     @property
     def pareto(self) -> Path:
@@ -148,7 +153,12 @@ class RunDirectory:
 
 def resume_command(directory: Path) -> str:
     """What goes on with a run, as a shell takes it."""
-    return f"micronas-tf search --resume {shlex.quote(str(directory))}"
+    return command("search --resume", directory)
+
+
+def command(name: str, directory: Path, options: str = "") -> str:
+    """What does something with a run, as a shell takes it."""
+    return f"micronas-tf {name} {shlex.quote(str(directory))} {options}".rstrip()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -301,10 +301,11 @@ def test_rate_and_hop_are_remembered(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [[], {"schema": 2}, {"schema": 1, "rate_hz": -1.0}, {"schema": 1, "speed": 3}])
 def test_a_damaged_memory_of_the_stream(tmp_path: Path, content: Any) -> None:
-    write_run(tmp_path)
-    write_json(RunDirectory(tmp_path).stream, content)
-    with pytest.raises(RunError, match=r"stream\.json is damaged"):
-        write_report(tmp_path)
+    run = tmp_path / "a run"
+    write_run(run)
+    write_json(RunDirectory(run).stream, content)
+    with pytest.raises(RunError, match=r"stream\.json is damaged .*`micronas-tf report '.*/a run' --rate-hz"):
+        write_report(run)
 
 
 def without(content: dict[str, Any], name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from micronas_tf.errors import RunError
 from micronas_tf.report.text import KIB
-from micronas_tf.run_directory import RunDirectory, read_json, resume_command
+from micronas_tf.run_directory import RunDirectory, command, read_json, resume_command
 
 BASELINES_SCHEMA: Final = 1
 
@@ -176,7 +176,7 @@ def remembered(directory: Path) -> tuple[Baseline, ...]:
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{path} is damaged or of another version: {error!r}. Name the baselines again: "
-            f"`micronas-tf report {directory} --baseline OTHER_RUN`, or delete the file."
+            f"`{command('report', directory, '--baseline OTHER_RUN')}`, or delete the file."
         ) from error
 
 

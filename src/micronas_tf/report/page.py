@@ -35,6 +35,7 @@ from micronas_tf.report.stream import Stream
 from micronas_tf.report.text import kilobytes, milliseconds, percent, signed, thousands
 from micronas_tf.report.theme import css_variables
 from micronas_tf.report.tips import tips
+from micronas_tf.run_directory import command
 from micronas_tf.space import SpaceConfig, build_space, live_groups
 
 _UNIT: Final = re.compile(r"(\d) (%|ms|s|KB|B|mJ|mA|points|k|M)(?!\w)")
@@ -96,6 +97,7 @@ def html(run: Run, figures: Sequence[Rendered], stream: Stream) -> str:
         scores=_sorted_scores(run.confusions),
         float_head_bytes=float_head_bytes(run.network),
         command=command_of(run.record),
+        rate_command=command("report", run.directory, "--rate-hz …"),
         settings=json.dumps(run.settings, indent=2, ensure_ascii=False),
         light=Markup(css_variables(dark=False)),
         dark=Markup(css_variables(dark=True)),

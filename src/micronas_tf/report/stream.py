@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from micronas_tf.errors import RunError
-from micronas_tf.run_directory import RunDirectory, read_json, write_json
+from micronas_tf.run_directory import RunDirectory, command, read_json, write_json
 
 SCHEMA: Final = 1
 
@@ -53,7 +53,7 @@ def remembered(directory: Path) -> Stream:
     except (AttributeError, KeyError, TypeError, ValueError, RunError) as error:
         raise RunError(
             f"{path} is damaged or of another version: {error!r}. Delete it, and state rate and hop again: "
-            f"`micronas-tf report {directory} --rate-hz HZ --hop SAMPLES`."
+            f"`{command('report', directory, '--rate-hz HZ --hop SAMPLES')}`."
         ) from error
 
 

@@ -14,6 +14,7 @@ from micronas_tf.boards import Budget
 from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.errors import RunError, SpaceError
 from micronas_tf.progress import Progress, silent
+from micronas_tf.run_directory import CHECKPOINT, HISTORY
 from micronas_tf.search.checkpoint import CheckpointCallback, load_checkpoint
 from micronas_tf.search.figures import SpaceFigures
 from micronas_tf.search.history import HistoryCallback
@@ -191,7 +192,7 @@ def search(
     start = {
         name: float(supernet.expected_costs()[name]) / limit.value for name, limit in supernet.search.limits.items()
     }
-    done = load_checkpoint(directory / "checkpoint.npz", supernet) if directory else 0
+    done = load_checkpoint(directory / CHECKPOINT, supernet) if directory else 0
     files = _files(directory) if directory else []
     parts = [
         training_batches(
@@ -241,7 +242,7 @@ def load_supernet(
     Raises:
         RunError: there is no checkpoint, or it is damaged.
     """
-    path = directory / "checkpoint.npz"
+    path = directory / CHECKPOINT
     if not path.exists():
         raise RunError(f"{path} is missing: the search cannot be used again. Start a new run.")
     supernet = SuperNet.of(figures.space, seed=seed)
@@ -252,9 +253,9 @@ def load_supernet(
 
 def _files(directory: Path) -> list[keras.callbacks.Callback]:
     """What a search writes while it runs. The checkpoint comes last: the other two are redone from it."""
-    history = HistoryCallback(directory / "history.csv")
+    history = HistoryCallback(directory / HISTORY)
     board = TensorBoardCallback(directory / "tensorboard", history)
-    return [history, board, CheckpointCallback(directory / "checkpoint.npz")]
+    return [history, board, CheckpointCallback(directory / CHECKPOINT)]
 
 
 def _schedule(recipe: SearchRecipe, start: Mapping[str, float]) -> list[Scheduled]:

@@ -16,7 +16,7 @@ from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.files import write_atomically
 from micronas_tf.models import build_model
 from micronas_tf.progress import Progress, Repeating, silent
-from micronas_tf.run_directory import read_json
+from micronas_tf.run_directory import TRIALS, read_json
 from micronas_tf.search.odds import random_probabilities
 from micronas_tf.search.project import Candidate, Projector
 from micronas_tf.search.rank import Ranked, scores
@@ -193,7 +193,7 @@ class _Trials:
     ) -> None:
         self.windows, self.standardisation, self.seed = weight_windows, standardisation, seed
         self.x, self.y = network_input(alpha_windows, standardisation), alpha_windows.y
-        self.file = None if directory is None else directory / "trials.json"
+        self.file = None if directory is None else directory / TRIALS
         self.known = read_json(self.file) if self.file and self.file.exists() else {}
         self.progress, self.total, self.stop = Repeating(progress), total, stop
         self.done, self.best, self.stopped = 0, dict[str, float](), False
