@@ -5,10 +5,12 @@
     python benchmarks/strategies.py stopping natops.npz
 
 `compare` gives random search as many seconds as the differentiable search took to find its architecture; both then
-train and quantise theirs alike. Finished pairs append to the results; a rerun goes on where the last one stopped, but
-a search that was interrupted begins anew, for its seconds are counted. On a machine with other work, `--clock cpu` and
-one thread (TF_NUM_INTRAOP_THREADS=1, TF_NUM_INTEROP_THREADS=1) keep the pairs fair: seconds of the processor are then
-those of an idle machine.
+train and quantise theirs alike. One network trained with another seed differs by a few windows of a small test part,
+which says nothing of the search that found it: `--trainings 3` trains each three times and compares the means. Finished
+pairs append to the results; a rerun goes on where the last one stopped, also with more trainings, but a search that
+was interrupted begins anew, for its seconds are counted. On a machine with other work, `--clock cpu` and one thread
+(TF_NUM_INTRAOP_THREADS=1, TF_NUM_INTEROP_THREADS=1) keep the pairs fair: seconds of the processor are then those of an
+idle machine.
 """
 
 from __future__ import annotations
@@ -30,14 +32,22 @@ from scipy.stats import kendalltau, t
 
 from micronas_tf.boards import DEFAULT_BOARD, Budget
 from micronas_tf.datasets import Dataset, Standardisation, load_dataset
-from micronas_tf.pipeline import run
+from micronas_tf.ops import Network
+from micronas_tf.pipeline import quantise, run, train_model
 from micronas_tf.plan import Plan, make_plan
 from micronas_tf.progress import silent
+from micronas_tf.quantize import int8_accuracy
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.search import PoolRanking, Ranked, draw, random_search, rank, search, train_and_rank
 from micronas_tf.selection import find_architecture
 from micronas_tf.settings import Settings
 from micronas_tf.supernet import SuperNet
+from micronas_tf.training import network_input
+
+WAYS = ("dnas", "random")
+
+_NEXT_SEED = 1000
+"""Seeds of the trainings are those of the searches plus multiples of it."""
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.monotonic, "cpu": time.process_time}
 
@@ -52,6 +62,22 @@ def accuracy_of(dataset: Dataset, settings: Settings, directory: Path) -> float:
     """int8 accuracy on the test part of a run whose architecture is found already."""
     result = run(dataset, settings, directory, about={"source": "arrays"})
     return float(result.metrics["int8"]["accuracy"])
+
+
+def accuracies(dataset: Dataset, settings: Settings, directory: Path, trainings: int) -> list[float]:
+    """int8 on the test part, of the architecture that was found in `directory`, trained with several seeds."""
+    network = Network.from_json(read_json(RunDirectory(directory).network))
+    standardisation = Standardisation.fit(dataset.train)
+    x, y = network_input(dataset.test, standardisation), dataset.test.y
+    found = []
+    for number in range(trainings):
+        plan = make_plan(dataset, replace(settings, seed=settings.seed + _NEXT_SEED * number))
+        files = RunDirectory(directory / f"training-{number}" if number else directory)
+        files.path.mkdir(exist_ok=True)
+        model = train_model(plan, files, network, standardisation, silent)
+        flatbuffer = quantise(plan, files, network, model, standardisation, silent)
+        found.append(int8_accuracy(flatbuffer, x, y)["accuracy"])
+    return found
 
 
 def find_by_dnas(dataset: Dataset, settings: Settings, directory: Path, clock: Callable[[], float]) -> float:
@@ -106,6 +132,15 @@ def keep(results: Path, row: Mapping[str, Any]) -> None:
     click.echo(json.dumps(row))
 
 
+def spread(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What another seed of the training alone changes: standard deviation over the trainings of a network, pooled."""
+    each = [np.asarray(row["each"][way]) for row in rows for way in WAYS if len(row["each"][way]) > 1]
+    if not each:
+        return "one training of each network"
+    variance = np.mean([values.var(ddof=1) for values in each])
+    return f"one network, another seed of the training: ± {100 * np.sqrt(variance):.2f} points ({len(each)} networks)"
+
+
 def pooled(differences: Sequence[float]) -> str:
     """Mean of the paired differences in points, with its 95 % interval (Student's t)."""
     values = 100 * np.asarray(differences)
@@ -127,6 +162,7 @@ def main() -> None:
 @click.option("--latency-ms", "limits", multiple=True, type=float, default=(50.0,), show_default=True)
 @click.option("--memory-kb", default=32.0, show_default=True)
 @click.option("--seeds", default=3, show_default=True)
+@click.option("--trainings", default=1, show_default=True, help="Of each architecture that is found.")
 @click.option("--clock", default="wall", show_default=True, type=click.Choice(sorted(CLOCKS)))
 @click.option("--results", default="strategies.jsonl", show_default=True, type=click.Path(path_type=Path))
 @click.option("--runs", default="runs/strategies", show_default=True, type=click.Path(path_type=Path))
@@ -134,15 +170,23 @@ def compare(data: Path, results: Path, runs: Path, **options: Any) -> None:
     """Run the pairs that are not in the results yet, then print the pooled difference."""
     for seed in range(options["seeds"]):
         for limit in options["limits"]:
-            key = {"data": data.stem, "latency_ms": limit, "memory_kb": options["memory_kb"], "seed": seed}
+            key = {
+                "data": data.stem,
+                "latency_ms": limit,
+                "memory_kb": options["memory_kb"],
+                "seed": seed,
+                "trainings": options["trainings"],
+            }
             if find(results, key) is None:
                 settings = settings_of(limit, options["memory_kb"], seed)
-                keep(results, {**key, **_pair(data, settings, runs, CLOCKS[options["clock"]])})
-    rows = read(results)
+                pair = _pair(data, settings, runs, CLOCKS[options["clock"]], options["trainings"])
+                keep(results, {**key, **pair})
+    rows = [row for row in read(results) if row["trainings"] == options["trainings"]]
     click.echo(pooled([row["dnas"] - row["random"] for row in rows]))
+    click.echo(spread(rows))
 
 
-def _pair(data: Path, settings: Settings, runs: Path, clock: Callable[[], float]) -> dict[str, Any]:
+def _pair(data: Path, settings: Settings, runs: Path, clock: Callable[[], float], trainings: int) -> dict[str, Any]:
     dataset = load_dataset(str(data), seed=settings.seed)
     name = f"{data.stem}-{settings.budget.latency_ms:g}-{settings.budget.memory_bytes}-{settings.seed}"
     found = runs / f"{name}.json"
@@ -150,8 +194,9 @@ def _pair(data: Path, settings: Settings, runs: Path, clock: Callable[[], float]
         seconds = find_by_dnas(dataset, settings, runs / f"{name}-dnas", clock)
         trials = find_at_random(dataset, settings, runs / f"{name}-random", seconds, clock)
         write_json(found, {"seconds": round(seconds, 1), "trials": trials})
-    scores = {way: accuracy_of(dataset, settings, runs / f"{name}-{way}") for way in ("dnas", "random")}
-    return {**scores, **read_json(found)}
+    each = {way: accuracies(dataset, settings, runs / f"{name}-{way}", trainings) for way in WAYS}
+    means = {way: float(np.mean(values)) for way, values in each.items()}
+    return {**means, "each": each, **read_json(found)}
 
 
 @main.command()
