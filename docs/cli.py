@@ -16,7 +16,7 @@ from micronas_tf.cli import main
 PAGE = Path(__file__).with_name("cli.md")
 INTRODUCTION = """# Commands
 
-`micronas-tf COMMAND --help` prints the same. Made by `python docs/cli.py`; do not edit it by hand.
+`micronas-tf COMMAND --help` says the same. Made by `python docs/cli.py`; do not edit it by hand.
 """
 
 
@@ -60,14 +60,15 @@ def row(option: click.Option) -> str:
     kind = "" if option.is_flag else f" {value_of(option)}"
     help_text = (option.help or "").replace("|", "\\|")
     default = f" [default: {option.default}]" if option.show_default and option.default is not None else ""
-    return f"| {names}{kind} | {help_text}{default} |"
+    needed = " [required]" if option.required else ""
+    return f"| {names}{kind} | {help_text}{default}{needed} |"
 
 
 def value_of(option: click.Option) -> str:
     """What the option takes: its choices, or the name of its type."""
     if isinstance(option.type, click.Choice):
         return " \\| ".join(map(str, option.type.choices))
-    return option.type.name.split()[0].upper()
+    return option.metavar or option.type.name.split()[0].upper()
 
 
 if __name__ == "__main__":

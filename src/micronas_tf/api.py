@@ -42,7 +42,7 @@ class MicroNAS:
         latency_ms: limit of one inference; None: no limit. So for every limit.
         memory_kb: limit of the memory figure, 1 KB = 1,024 bytes.
         flash_kb: limit of the flatbuffer.
-        memory_figure: `arena` (what TFLM must be given) or `peak` (the MicroNAS paper's figure).
+        memory_figure: `arena` (what the runtime must be given) or `peak` (the MicroNAS paper's figure).
         epochs: of the search and of the training, each; the recipes' own when None.
         seed: of everything random.
         strategy: `dnas`, or a baseline to compare it with: `random`, `darts-softmax`, `darts-gumbel`.

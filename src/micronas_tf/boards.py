@@ -88,7 +88,7 @@ class Budget:
         latency_ms: of one inference, at the board's clock.
         memory_bytes: limit for the figure named by `memory_figure`.
         flash_bytes: weights, biases, multipliers and container.
-        memory_figure: `arena` (what TFLM must be given) or `peak` (the paper's figure).
+        memory_figure: `arena` (what the runtime must be given) or `peak` (the paper's figure).
     """
 
     latency_ms: float | None = None

@@ -32,7 +32,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
     type=click.Choice(["arena", "peak"]),
     default="arena",
     show_default=True,
-    help="What --memory-kb limits: the arena that TFLM must be given, or the MicroNAS paper's peak memory.",
+    help="What --memory-kb limits: the arena that the runtime must be given, or the MicroNAS paper's peak memory.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the search and of the training, each.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random; a run repeats with it.")
@@ -67,7 +67,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--time-budget",
     metavar="DURATION",
-    help="90s, 10m, 1h30m: the whole job ends by then, with fewer steps if need be.",
+    help="90s, 10m, 1h30m: the whole job ends then, 10 % late at most, with fewer steps if need be.",
 )
 @click.option(
     "--pareto",

@@ -36,8 +36,8 @@ def verify(run: Path, board: str | None, port: str | None, windows: int | None, 
     fewer than asked for, windows of random samples follow them.
 
     \b
-    Exit codes: 0 all as promised, 1 the first difference, 2 wrong input, a board that fails, or
-    interrupted.
+    Exit codes: 0 all as promised, 1 a score, the arena or the latency is not, 2 wrong input, a board that fails,
+    or interrupted.
     """
     with captured_output():  # TensorFlow's libraries announce themselves, whatever the log level
         from micronas_tf import console, delivery  # noqa: PLC0415 - imports TensorFlow
