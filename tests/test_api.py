@@ -210,7 +210,12 @@ def test_progress_goes_to_standard_error(called: Called, capfd: pytest.CaptureFi
         ((X, np.zeros(40)), {}, "class"),
         ((np.full_like(X, np.nan), Y), {}, "NaN"),
         ((X, Y), {"test": (X[:5], ["run"] * 5)}, "'run'"),
-        ((X, Y), {"test": (X[:5], Y[:4])}, "45"),
+        ((X, Y), {"test": (X[:5], Y[:4])}, r"test windows \(5, 16, 3\), labels \(4,\)"),
+        # The sum is right, and every label would be another window's.
+        ((X[:30], Y[:10]), {"test": (X[30:], Y[10:])}, r"training windows \(30, 16, 3\), labels \(10,\)"),
+        ((X, Y), {"test": X}, "test is a pair"),
+        ((X, Y), {"test": ([[[1.0]], [[1.0, 2.0]]], Y[:2])}, "Windows have one shape"),
+        ((X, Y), {"triads": [0, 1, 2]}, "A triad is three channel indices"),
         (("none.npz",), {}, "There is no such file"),
         ((X, Y), {"test_fraction": 0.7}, r"at most 0\.5\. Received: 0\.7\..*test_fraction"),
         (("mine.npz",), {"subject": np.arange(40)}, "subject can be given with arrays only"),
@@ -231,10 +236,27 @@ def test_test_arrays_of_another_shape_are_refused(called: Called, test: Any) -> 
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    numbers: dict[str, Any] = {"latency_ms": np.float32(12.5), "margin": np.float32(0.5), "seed": np.int64(3)}
-    settings = api.MicroNAS(**numbers).settings
+    plain: dict[str, Any] = {
+        "latency_ms": 12.5, "margin": 0.5, "seed": 3, "epochs": 2, "time_budget": 90.5, "pareto_points": 3,
+    }  # fmt: skip
+    numbers = {
+        name: np.float32(value) if isinstance(value, float) else np.int64(value) for name, value in plain.items()
+    }
+    settings = api.MicroNAS(**numbers, pareto="latency").settings
     kept = Settings.from_json(json.loads(json.dumps(settings.to_json())))
-    assert kept == api.MicroNAS(latency_ms=12.5, margin=0.5, seed=3).settings
+    assert kept == api.MicroNAS(**plain, pareto="latency").settings
+
+
+def test_a_rate_of_numpy_is_one(called: Called) -> None:
+    api.MicroNAS(verbose=False).fit(X, Y, sampling_rate_hz=np.int64(50))
+    assert type(called.dataset.train.sampling_rate_hz) is float
+    with pytest.raises(DataError, match="sampling rate is a positive number"):
+        api.MicroNAS(verbose=False).fit(X, Y, sampling_rate_hz="fast")
+
+
+def test_test_windows_that_repeat_training_ones_are_noted(called: Called) -> None:
+    api.MicroNAS(verbose=False).fit(X, Y, test=(X[:6], Y[:6]))
+    assert "6 of 6 test windows repeat samples" in called.dataset.notes[0]
 
 
 @pytest.mark.parametrize("options", [{"seed": -1}, {"seed": 2**32}, {"seed": 0.5}, {"margin": -1}, {"margin": np.nan}])
@@ -245,7 +267,14 @@ def test_seeds_and_margins_that_cannot_be(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"latency_ms": 0}, {"latency_ms": np.inf}, {"memory_kb": -1}, {"flash_kb": 0}, {"memory_figure": "all"}],
+    [
+        {"latency_ms": 0},
+        {"latency_ms": np.inf},
+        {"memory_kb": -1},
+        {"memory_kb": 1e306},
+        {"flash_kb": 0},
+        {"memory_figure": "all"},
+    ],
 )
 def test_impossible_limits_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(BoardError):

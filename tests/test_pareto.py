@@ -21,6 +21,7 @@ from micronas_tf.front import Axis, Pareto, knee, non_dominated
 from micronas_tf.pipeline import Result
 from micronas_tf.plan import Plan, make_plan
 from micronas_tf.progress import silent
+from micronas_tf.promise import front_broken
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.search import Candidate, Ranked
 from micronas_tf.settings import Settings
@@ -158,6 +159,24 @@ def test_the_front_of_a_run(axis: Axis, tmp_path: Path, monkeypatch: pytest.Monk
     bend = knee([(point[name], point["int8_accuracy"]) for point in trained])
     assert [point["knee"] for point in trained] == [index == bend for index in range(4)]
     assert {"exploring", "training 1/3", "training 3/3"} <= set(heard)
+
+
+def test_a_model_that_breaks_its_promise_is_named_and_no_knee(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(tmp_path, settings("latency", latency_ms=20.0), monkeypatch)
+    front = job.explore()
+    points = front["points"]
+    assert [point["broken"] for point in points] == [None] * len(points)
+    assert front_broken(front) is None
+    for point in points:
+        if point["folder"]:
+            own = RunDirectory(job.files.path / point["folder"])
+            write_json(own.metrics, {**read_json(own.metrics), "excess": {"flash_bytes": [9.0, 8]}})
+    front = job.explore()
+    again = front["points"]
+    assert "pareto/2: The model exceeds the budget" in str(front_broken(front))
+    assert {point["folder"] for point in again if point["broken"]} == {"pareto/1", "pareto/2", "pareto/3"}
+    assert all("exceeds the budget: flash_bytes 9.00 > 8" in point["broken"] for point in again if point["folder"])
+    assert not any(point["knee"] for point in again)
 
 
 def test_each_model_is_a_run_of_its_own(axis: Axis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

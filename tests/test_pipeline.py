@@ -133,6 +133,16 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     for mine, theirs in zip(resumed.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(theirs, mine)
     assert again.tflite == b"int8"
+    # What is trained or found anew takes what followed from it along.
+    (cut / "model.keras").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        start(cut, Heard("training", 0))
+    assert not (cut / "model.tflite").exists()
+    start(cut)
+    (cut / "architecture.json").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        start(cut, Heard("projecting", 0))
+    assert not any((cut / name).exists() for name in ("network.json", "model.keras", "model.tflite"))
 
 
 @pytest.mark.usefixtures("cheap")
@@ -353,6 +363,7 @@ def test_architectures_are_read_back(tmp_path: Path) -> None:
     assert (found.architecture, found.network, found.costs) == (known.architecture, known.network, known.costs)
     assert isinstance(found.architecture, Architecture)
     assert heard.stages == []
+    assert read_json(files.network) == known.network.to_json()
 
 
 def test_what_is_tried_is_distinct_and_within_budget(tmp_path: Path) -> None:

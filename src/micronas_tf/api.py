@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from math import isfinite
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike
 from micronas_tf.boards import DEFAULT_BOARD, Budget, MemoryFigure
 from micronas_tf.console import KIB, ConsoleProgress
 from micronas_tf.cost import Runtime
-from micronas_tf.datasets import Dataset, Windows, load_dataset, split_dataset
+from micronas_tf.datasets import Dataset, Windows, load_dataset, notes_on_repeats, split_dataset
 from micronas_tf.errors import BoardError, DataError, MicronasError, RunError, SpaceError
 from micronas_tf.estimation import latency_notes
 from micronas_tf.front import Axis, Pareto
@@ -62,7 +63,7 @@ class MicroNAS:
 
     def __init__(
         self,
-        board: str = DEFAULT_BOARD,
+        board: str | Path = DEFAULT_BOARD,
         *,
         latency_ms: float | None = None,
         memory_kb: float | None = None,
@@ -85,21 +86,23 @@ class MicroNAS:
         verbose: bool = True,
     ) -> None:
         self.settings = Settings(
-            board=board,
+            board=str(board),
             budget=Budget(_to_float(latency_ms), _to_bytes(memory_kb), _to_bytes(flash_kb), memory_figure),
             latency_source=latency_source,
             runtime=runtime,
             margin=_to_float(margin),
             strategy=strategy,
             quantisation=quantize,
-            seed=seed,
+            seed=_to_int(seed),
             space=_space(space, extra_cells),
             # Epochs that someone asks for are meant: no least number of steps then.
-            search=SearchRecipe() if epochs is None else SearchRecipe(epochs=epochs, least_steps=0),
-            training=TrainingRecipe() if epochs is None else TrainingRecipe(epochs=epochs, least_steps=0, stretch=1.0),
+            search=SearchRecipe() if epochs is None else SearchRecipe(epochs=_to_int(epochs), least_steps=0),
+            training=TrainingRecipe()
+            if epochs is None
+            else TrainingRecipe(epochs=_to_int(epochs), least_steps=0, stretch=1.0),
             saved_model=saved_model,
             time_budget_s=_to_seconds(time_budget),
-            pareto=None if pareto is None else Pareto(pareto, pareto_points),
+            pareto=None if pareto is None else Pareto(pareto, _to_int(pareto_points)),
         )
         self.out = None if out is None else Path(out)
         self.verbose = verbose
@@ -141,13 +144,11 @@ class MicroNAS:
             )
             about: dict[str, Any] = {
                 "source": None if x is None else str(x),
-                "window": window,
-                "hop": hop,
-                "test_fraction": test_fraction,
+                "window": None if window is None else _to_int(window),
+                "hop": None if hop is None else _to_int(hop),
+                "test_fraction": float(test_fraction),
             }
-            dataset = load_dataset(
-                about["source"], window=window, hop=hop, test_fraction=test_fraction, seed=self.settings.seed
-            )
+            dataset = load_dataset(**about, seed=self.settings.seed)
         else:
             _refuse({"window": window, "hop": hop}, "are for tables of samples. Arrays are windows already: [N, T, S].")
             about = {"source": "arrays"}
@@ -201,7 +202,7 @@ def resume(
     if time_budget is not None:
         settings = replace(settings, time_budget_s=_to_seconds(time_budget))
     if pareto is not None:
-        settings = replace(settings, pareto=Pareto(pareto, pareto_points))
+        settings = replace(settings, pareto=Pareto(pareto, _to_int(pareto_points)))
     about = {name: record[name] for name in ("source", "window", "hop", "test_fraction")}
     dataset = load_dataset(**about, seed=settings.seed)
     if dataset.sha256 != record["data"]["sha256"]:
@@ -259,18 +260,30 @@ def _from_arrays(  # noqa: PLR0917
 ) -> Dataset:
     if test is None:
         return split_dataset("arrays", Windows.of(x, y, **about), test_fraction=test_fraction, seed=seed)
-    # Both parts at once, so that one label is one class in both.
-    x_test, y_test = test
+    if not isinstance(test, tuple | list) or len(test) != 2:
+        raise DataError(f"test is a pair: raw windows and their labels. Received: {type(test).__name__}.")
     try:
+        (x, y), (x_test, y_test) = ([np.asarray(values) for values in pair] for pair in ((x, y), test))
+    except ValueError as error:
+        raise DataError("Windows have one shape (time, sensors). Received: lists of different lengths.") from error
+    for part, values, labels in (("training", x, y), ("test", x_test, y_test)):
+        if values.ndim != 3 or labels.shape != values.shape[:1]:
+            raise DataError(
+                f"Raw windows [N, time, sensors] have a label each [N]. Received: {part} windows {values.shape}, "
+                f"labels {labels.shape}."
+            )
+    try:
+        # Both parts at once, so that one label is one class in both.
         x_both, y_both = np.concatenate([x, x_test]), np.concatenate([y, y_test])
     except ValueError as error:
         raise DataError(
             "Train and test windows have one shape (time, sensors) and one kind of labels. "
-            f"Received: {np.shape(x)} and {np.shape(x_test)}, labels {np.shape(y)} and {np.shape(y_test)}."
+            f"Received: {x.shape} and {x_test.shape}, labels {y.dtype} and {y_test.dtype}."
         ) from error
     both = Windows.of(x_both, y_both, **about)
-    first = np.arange(len(both)) < len(np.asarray(x))
-    return Dataset("arrays", both.subset(first), both.subset(~first))
+    first = np.arange(len(both)) < len(x)
+    train, other = both.subset(first), both.subset(~first)
+    return Dataset("arrays", train, other, notes=notes_on_repeats(train, other))
 
 
 def _space(space: SpaceConfig | None, extra_cells: int | None) -> SpaceConfig:
@@ -285,7 +298,7 @@ def _space(space: SpaceConfig | None, extra_cells: int | None) -> SpaceConfig:
 
 
 def _to_seconds(duration: str | float | None) -> float | None:
-    return parse_duration(duration) if isinstance(duration, str) else duration
+    return parse_duration(duration) if isinstance(duration, str) else _to_float(duration)
 
 
 def _to_float(value: float | None) -> float | None:
@@ -293,9 +306,14 @@ def _to_float(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
+def _to_int(value: int) -> int:
+    """The same of whole numbers; whoever takes it refuses others."""
+    return int(value) if isinstance(value, Integral) else value
+
+
 def _to_bytes(kilobytes: float | None) -> int | None:
     if kilobytes is None:
         return None
-    if not isfinite(kilobytes):
+    if not isfinite(kilobytes * KIB):
         raise BoardError(f"A limit in KB is a finite number. Received: {kilobytes}. Leave it out for no limit.")
     return int(kilobytes * KIB)

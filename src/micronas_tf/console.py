@@ -143,7 +143,8 @@ def show_summary(metrics: Mapping[str, Any], directory: Path) -> None:
 def _time(time: Mapping[str, Any]) -> str:
     """How the time budget was spent, and what it cost."""
     steps = ", ".join(f"{stage} {taken} of {recipe} steps" for stage, (taken, recipe) in time["steps"].items())
-    return f"time budget {_clock(time['budget_s'])}, used {_clock(time['used_s'])}: {steps or 'nothing was shortened'}"
+    used = f"time budget {_clock(time['budget_s'])}, used {_clock(time['used_s'])}"
+    return f"{used}: {steps}" if steps else used
 
 
 def _ms(value: float | None) -> str:

@@ -20,6 +20,7 @@ from micronas_tf.front import Axis, knee, ladder, non_dominated, spread
 from micronas_tf.pipeline import Result, run
 from micronas_tf.plan import Plan
 from micronas_tf.progress import Progress
+from micronas_tf.promise import promise_broken
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
 from micronas_tf.search import Candidate, Projector, load_supernet, rank
 from micronas_tf.space import largest, lower
@@ -101,6 +102,7 @@ def _ranked(plan: Plan, result: Result, files: RunDirectory, watch: Stopwatch) -
                 "supernet_accuracy": item.accuracy,
                 "int8_accuracy": None,
                 "trained": False,
+                "broken": None,
                 "knee": False,
                 "chosen": architecture == answer.architecture,
                 "folder": None,
@@ -228,12 +230,18 @@ def _numbered(watch: Progress, number: int, count: int) -> Progress:
 
 
 def _update(plan: Plan, front: dict[str, Any], files: RunDirectory, result: Result) -> None:
-    """What is trained by now, and the knee of it."""
+    """What is trained by now, whether it keeps its promise, and the knee of what does."""
     for point in front["points"]:
         metrics = _metrics(plan, point, files, result)
         accuracy = None if metrics is None else metrics["int8"]["accuracy"]
-        point |= {"int8_accuracy": accuracy, "trained": metrics is not None, "knee": False}
-    trained = [point for point in front["points"] if point["trained"]]
+        broken = None if metrics is None else promise_broken(metrics)
+        point |= {
+            "int8_accuracy": accuracy,
+            "trained": metrics is not None,
+            "broken": None if broken is None else str(broken),
+            "knee": False,
+        }
+    trained = [point for point in front["points"] if point["trained"] and point["broken"] is None]
     bend = knee([(_cost(plan, point), point["int8_accuracy"]) for point in trained])
     for index, point in enumerate(trained):
         point["knee"] = index == bend

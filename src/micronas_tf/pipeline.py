@@ -123,6 +123,7 @@ def _stages(
     write_json(files.standardisation, standardisation.to_json())
     candidate = find_architecture(plan, files, standardisation, progress, time)
     network = candidate.network
+    time.steps |= plan.steps(network)
     model = train_model(plan, files, network, standardisation, progress, time.pace("training"))
     flatbuffer = quantise(plan, files, network, model, standardisation, progress, time.pace("quantising"))
     metrics = evaluate(plan, candidate, model, flatbuffer, standardisation, progress)
@@ -159,6 +160,8 @@ def train_model(  # noqa: PLR0917
         if settings.saved_model:
             export_saved_model(model, files.saved_model)
         return model
+    # What follows from a model goes with it.
+    files.flatbuffer.unlink(missing_ok=True)
     keras.utils.set_random_seed(settings.seed)
     model = build_model(network, dropout=settings.training.dropout)
     recipe = settings.training.for_network(network)

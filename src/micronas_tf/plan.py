@@ -44,16 +44,23 @@ class Plan:
     def costs(self, network: Network) -> NetworkCosts:
         return network_costs(network, self.source, self.board)
 
-    def steps(self) -> dict[str, int]:
-        """Batches of the stages in full, of one model where there are several."""
+    def steps(self, network: Network | None = None) -> dict[str, int]:
+        """Batches of the stages in full, of one model where there are several.
+
+        Args:
+            network: that is trained; before it is known, one that is not trained longer than usual.
+        """
         settings, windows = self.settings, len(self.dataset.train)
-        quantising = {"ptq": 0, "qat": FINE_TUNING.steps, "qat-scratch": settings.training.batches(windows)}
+        training = settings.training if network is None else settings.training.for_network(network)
+        quantising = {"ptq": 0, "qat": FINE_TUNING.steps, "qat-scratch": training.batches(windows)}
+        testing = len(self.dataset.test) // training.batch_size_for(windows)
         return {
             "ranking": (settings.search.candidates + settings.search.rungs) * STATISTICS_BATCHES,
             "trials": round(np.mean(self.trial_steps(settings.search.trials) or [0])),
-            "training": settings.training.steps(windows),
+            "training": training.steps(windows),
             "quantising": quantising[settings.quantisation],
-            "verifying": len(self.dataset.test) // settings.training.batch_size_for(windows),
+            "verifying": testing,
+            "reporting": 0 if settings.quantisation == "ptq" else testing,
         }
 
     def trial_rounds(self) -> list[tuple[int, TrainingRecipe]]:

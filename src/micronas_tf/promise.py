@@ -21,6 +21,12 @@ def verification(report: Int8Report) -> dict[str, Any]:
     }
 
 
+def front_broken(front: Mapping[str, Any]) -> BudgetError | None:
+    """Why a model of `pareto.json` does not keep its promise; None if all do."""
+    found = [f"{point['folder']}: {point['broken']}" for point in front["points"] if point["broken"] is not None]
+    return BudgetError(" ".join(found)) if found else None
+
+
 def promise_broken(metrics: Mapping[str, Any]) -> BudgetError | None:
     """Why a finished run does not keep its promise; None if it does."""
     if metrics["excess"]:

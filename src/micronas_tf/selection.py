@@ -41,7 +41,12 @@ def find_architecture(
     if files.architecture.exists():
         architecture = Architecture.from_json(read_json(files.architecture))
         network = lower(plan.figures.space, architecture)
+        if not files.network.exists():
+            write_json(files.network, network.to_json())
         return Candidate(architecture, network, plan.costs(network), 0.0)
+    for path in (files.network, files.model, files.flatbuffer):
+        # What follows from an architecture goes with it.
+        path.unlink(missing_ok=True)
     ranked, proposed = _ranked(plan, files, standardisation, progress, time)
     write_json(files.candidates, [_describe(item, item.candidate.architecture in proposed) for item in ranked])
     candidate = ranked[0].candidate

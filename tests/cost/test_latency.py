@@ -25,8 +25,9 @@ def test_an_unknown_operator_says_what_to_run() -> None:
         _table({CONV: 1.0}).cycles(conv((128, 3, 8), 16, (5, 1), (2, 1)))
     assert str(error.value) == (
         "No latency for conv2d (128,3,8)->(64,3,16) k(5,1) s(2,1) same relu on nucleo_f446re. "
-        "Measure it: `micronas-tf characterize --board nucleo_f446re` if it has a firmware, else a table of your own "
-        "and `micronas-tf fit-latency CSV --board nucleo_f446re` (docs/own-board.md)."
+        "Measure it: `micronas-tf characterize SOURCE --board nucleo_f446re` for the windows of SOURCE if the board "
+        "has a firmware, else a table of your own and `micronas-tf fit-latency CSV --board nucleo_f446re` "
+        "(docs/own-board.md)."
     )
 
 

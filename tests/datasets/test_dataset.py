@@ -11,7 +11,7 @@ import pytest
 from micronas_tf.datasets import Dataset, Windows, describe, split_dataset
 from micronas_tf.errors import DataError
 
-from .helpers import make_windows
+from .helpers import WINDOW, cut_stream, make_windows, share_samples
 
 TRAIN = make_windows([0, 1, 2] * 4, subject=[1, 2, 3, 4] * 3, sampling_rate_hz=50.0)
 TEST = make_windows([0, 1, 2, 0], subject=[4, 5, 5, 4], sampling_rate_hz=50.0)
@@ -77,6 +77,21 @@ def test_an_unsplit_set_is_split_and_says_how() -> None:
     lonely = make_windows([0, 1] * 6 + [2], subject=np.arange(13) % 3)
     (note,) = split_dataset("a", lonely, test_fraction=0.25, seed=0).notes
     assert "class 'class_2'" in note
+
+
+def test_overlapping_windows_that_were_shuffled_are_noted() -> None:
+    """Their order shows nothing; what they hold does."""
+    x = np.concatenate([cut_stream(40, WINDOW // 2, seed) for seed in range(2)])
+    apart, somewhere = np.arange(len(x)).reshape(-1, 4).T.ravel(), np.random.default_rng(0).permutation(len(x))
+    # In the second order some windows still follow each other.
+    for order, kind in ((apart, "shuffle"), (somewhere, "time")):
+        shuffled = split_dataset("a", Windows.of(x[order], np.repeat([0, 1], 40)[order]), test_fraction=0.25, seed=0)
+        assert shuffled.split_kind == kind
+        assert share_samples(shuffled.train, shuffled.test)
+        assert "repeat samples of train windows bit for bit" in shuffled.notes[0]
+    ordered = split_dataset("a", Windows.of(x, np.repeat([0, 1], 40)), test_fraction=0.25, seed=0)
+    assert (ordered.split_kind, ordered.notes) == ("time", ())
+    assert not share_samples(ordered.train, ordered.test)
 
 
 def test_this_room_does_without_tensorflow() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -130,6 +131,19 @@ def test_a_class_that_cannot_be_split_in_time_is_named() -> None:
     windows = Windows.of(cut_stream(40, 1), [0] * 38 + [1] * 2, start=np.arange(40))
     with pytest.raises(DataError, match="class '1' cannot be split in time"):
         split(windows, 0.25)
+
+
+@pytest.mark.parametrize("known", [{}, {"recording": [0, 1, 2]}, {"start": [0, 100, 200]}])
+def test_a_single_window_of_each_class_cannot_be_split(known: dict[str, list[int]]) -> None:
+    with pytest.raises(DataError, match="Every class has a single window"):
+        partition(make_windows([0, 1, 2], **known), 0.25)
+
+
+@pytest.mark.parametrize("method", ["time", "shuffle"])
+def test_a_class_of_a_single_window_is_named(method: Literal["time", "shuffle"]) -> None:
+    parts = partition(make_windows([0, 1] * 5 + [2]), 0.25, method=method)
+    assert parts.note == "Only the larger part has class 'class_2': there is a single window of it."
+    assert 10 in parts.larger
 
 
 @pytest.mark.parametrize(

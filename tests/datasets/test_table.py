@@ -57,6 +57,25 @@ def test_windows_are_cut_by_hop_and_never_across_a_label(tmp_path: Path) -> None
     assert parts.notes == ("8 of 200 samples fill no window and were left out.",)
 
 
+@pytest.mark.parametrize("name", ["null", "NA", "None", "nan"])
+def test_a_class_may_have_any_name(name: str, tmp_path: Path) -> None:
+    """pandas takes these for nothing; without a label is only what is empty."""
+    frame = samples().assign(subject="NA", label=lambda table: table["label"].replace("run", name))
+    frame.loc[:19, "label"] = ""
+    windows = read_table(str(csv(tmp_path, frame)), Cut(16, 16)).train
+    assert sorted(windows.class_names) == sorted([name, "walk"])
+    # 80 samples of one label, 100 of the other one.
+    assert dict(zip(windows.class_names, windows.class_counts, strict=True)) == {name: 6, "walk": 5}
+
+
+@pytest.mark.parametrize("nothing", ["", "NaN", "null", "NA"])
+def test_a_number_that_is_missing_is_found(nothing: str, tmp_path: Path) -> None:
+    frame = samples().astype({"noise": object})
+    frame.loc[7, "noise"] = nothing
+    with pytest.raises(DataError, match=r"'noise' holds NaN, infinity or nothing in 1 row\(s\), first in data row 8"):
+        read_table(str(csv(tmp_path, frame)), Cut(16, 16))
+
+
 def test_overlapping_windows_of_one_recording_are_split_in_time(tmp_path: Path) -> None:
     dataset = load_dataset(csv(tmp_path, samples(400)), window=16)
     assert dataset.split_kind == "time"

@@ -15,7 +15,7 @@ from micronas_tf.cli.options import json_option
 @click.argument("csv", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--board", required=True, help="Board id that the measurements are of.")
 @click.option("--provenance", help="Who measured what, with which kernels and compiler.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the held-out rows.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the held-out rows.")
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file.  [default: your data folder, read by search]")
 @json_option
 def fit_latency(csv: Path, board: str, as_json: bool, **options: Any) -> None:

@@ -126,7 +126,8 @@ def search(
         console.show_summary(result.metrics, result.directory)
         if result.pareto:
             console.show_front(result.pareto)
-    if (broken := promise.promise_broken(result.metrics)) is not None:
+    broken = promise.promise_broken(result.metrics) or promise.front_broken(result.pareto or {"points": []})
+    if broken is not None:
         raise broken
     sys.exit(0)
 

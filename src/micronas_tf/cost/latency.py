@@ -6,6 +6,7 @@ takes, how far off that may be, and where the figure comes from.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -66,9 +67,10 @@ def unknown_operator(op: OpSpec, board_id: str) -> CostError:
 
 def how_to_measure(board_id: str) -> str:
     """The remedy where cycles are missing. Not every board has a firmware that measures them."""
+    board = shlex.quote(board_id)
     return (
-        f"Measure it: `micronas-tf characterize --board {board_id}` if it has a firmware, else a table of your own and "
-        f"`micronas-tf fit-latency CSV --board {board_id}` (docs/own-board.md)."
+        f"Measure it: `micronas-tf characterize SOURCE --board {board}` for the windows of SOURCE if the board has a "
+        f"firmware, else a table of your own and `micronas-tf fit-latency CSV --board {board}` (docs/own-board.md)."
     )
 
 

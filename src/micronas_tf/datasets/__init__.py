@@ -1,6 +1,6 @@
 """Files to windows: readers, splits, standardisation. No TensorFlow here."""
 
-from micronas_tf.datasets.dataset import Dataset, describe, split_dataset
+from micronas_tf.datasets.dataset import Dataset, describe, notes_on_repeats, split_dataset
 from micronas_tf.datasets.load import load_dataset
 from micronas_tf.datasets.splits import Partition, partition, split, subject_folds
 from micronas_tf.datasets.standardisation import Standardisation
@@ -17,6 +17,7 @@ __all__ = [
     "describe",
     "find_triads",
     "load_dataset",
+    "notes_on_repeats",
     "partition",
     "split",
     "split_dataset",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from micronas_tf.datasets.overlap import repeated
 from micronas_tf.datasets.splits import partition
 from micronas_tf.datasets.windows import Windows
 from micronas_tf.errors import DataError
@@ -63,12 +64,23 @@ def split_dataset(
 ) -> Dataset:
     """A dataset of windows that come without a test part (see `splits.partition` for what is kept apart)."""
     parts = partition(windows, test_fraction, seed=seed)
-    return Dataset(
-        name,
-        windows.subset(parts.larger),
-        windows.subset(parts.smaller),
-        parts.kind,
-        (*notes, parts.note) if parts.note else notes,
+    train, test = windows.subset(parts.larger), windows.subset(parts.smaller)
+    found = [parts.note] if parts.note else []
+    if parts.kind in ("time", "shuffle"):
+        # The order of the windows shows overlap only where nobody has shuffled them.
+        found += notes_on_repeats(train, test)
+    return Dataset(name, train, test, parts.kind, (*notes, *found))
+
+
+def notes_on_repeats(train: Windows, test: Windows) -> tuple[str, ...]:
+    """A note where the parts look shuffled after cutting with overlap."""
+    count = int(repeated(test, train).sum())
+    if not count:
+        return ()
+    return (
+        f"{count} of {len(test)} test windows repeat samples of train windows bit for bit: if overlapping windows were "
+        "shuffled, the test accuracy is too high. Split by subject, recording or time: declare subjects or recordings, "
+        "or give the windows in the order in which they were cut.",
     )
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from micronas_tf.datasets import archive, npz, table, uci_har
-from micronas_tf.datasets.dataset import Dataset, split_dataset
-from micronas_tf.datasets.overlap import repeated
+from micronas_tf.datasets.dataset import Dataset, notes_on_repeats, split_dataset
 from micronas_tf.datasets.reader import Cut, Reader, within
 from micronas_tf.errors import DataError
 
@@ -53,18 +52,7 @@ def load_dataset(
         if parts.test is None:
             return split_dataset(label, parts.train, test_fraction=test_fraction, seed=seed, notes=parts.notes)
         dataset = Dataset(label, parts.train, parts.test, notes=parts.notes)
-        return replace(dataset, notes=(*parts.notes, *_repeats(dataset)))
-
-
-def _repeats(dataset: Dataset) -> tuple[str, ...]:
-    """A note where the source's own split looks shuffled after cutting with overlap."""
-    count = int(repeated(dataset.test, dataset.train).sum())
-    if not count:
-        return ()
-    return (
-        f"{count} of {len(dataset.test)} test windows repeat samples of train windows bit for bit: if overlapping "
-        "windows were shuffled into both parts, the test accuracy is too high. Split by subject, recording or time.",
-    )
+        return replace(dataset, notes=(*parts.notes, *notes_on_repeats(dataset.train, dataset.test)))
 
 
 def _reader(source: str) -> Reader:

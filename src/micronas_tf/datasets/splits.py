@@ -114,7 +114,7 @@ def _automatic(windows: Windows, fraction: float, seed: int) -> Partition:
         note = f"{parts.note} Recordings are therefore split in time."
     if note or overlapping(positions(windows), windows.window):
         parts = _by_time(windows, fraction)
-        return Partition(parts.larger, parts.smaller, parts.kind, note)
+        return Partition(parts.larger, parts.smaller, parts.kind, " ".join(filter(None, (note, parts.note))))
     return _shuffled(windows, fraction, seed)
 
 
@@ -142,6 +142,7 @@ def _by_time(windows: Windows, fraction: float) -> Partition:
         # Nothing is known but the order of the file, which is the order in time for every recorder.
         position = np.arange(len(windows)) * windows.window
     smaller = _last_of_each_class(position, windows.y, fraction)
+    note = _single(windows, smaller)
     larger = ~overlaps_with(position, smaller, windows.window)
     lost = _classes_without(windows, larger)
     if lost:
@@ -149,7 +150,7 @@ def _by_time(windows: Windows, fraction: float) -> Partition:
             f"{_quoted(lost)} cannot be split in time: all of its windows share samples. "
             "Record more of it, or cut windows with a larger hop."
         )
-    return Partition(np.flatnonzero(larger), np.flatnonzero(smaller), "time")
+    return Partition(np.flatnonzero(larger), np.flatnonzero(smaller), "time", note)
 
 
 def _shuffled(windows: Windows, fraction: float, seed: int) -> Partition:
@@ -161,7 +162,15 @@ def _shuffled(windows: Windows, fraction: float, seed: int) -> Partition:
         )
     key = np.random.default_rng(seed).permutation(len(windows))
     smaller = _last_of_each_class(key, windows.y, fraction)
-    return Partition(np.flatnonzero(~smaller), np.flatnonzero(smaller), "shuffle")
+    return Partition(np.flatnonzero(~smaller), np.flatnonzero(smaller), "shuffle", _single(windows, smaller))
+
+
+def _single(windows: Windows, smaller: NDArray[np.bool_]) -> str:
+    """A note on the classes that have no window to give to the smaller part; refused where none has."""
+    if not smaller.any():
+        raise DataError("Every class has a single window, so that none can be set aside. Record more of each class.")
+    absent = _classes_without(windows, smaller)
+    return f"Only the larger part has {_quoted(absent)}: there is a single window of it." if absent else ""
 
 
 def _fold_indices(windows: Windows, n_folds: int, seed: int) -> list[tuple[IntArray, IntArray]]:

@@ -25,6 +25,10 @@ from micronas_tf.datasets.windows import MIN_WINDOW, FloatArray, Windows
 from micronas_tf.errors import DataError
 
 _TIME_UNITS: Final = {"time": 1.0, "time_s": 1.0, "time_ms": 1e-3, "time_us": 1e-6, "time_ns": 1e-9}
+_NAMES: Final = ("label", "subject", "recording")
+_MISSING: Final = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None")
+"""What stands for no number in a column of numbers."""
+
 _PARQUET: Final = (".parquet", ".pq")
 _CSV: Final = (".csv", ".csv.gz")
 
@@ -90,7 +94,7 @@ def _read_frame(path: Path) -> pd.DataFrame:
     if path.is_dir() and not parquet:
         raise DataError("This is a folder, not a table. Give the file in it, or rename the folder.")
     try:
-        frame = pd.read_parquet(path) if parquet else pd.read_csv(path)
+        frame = pd.read_parquet(path) if parquet else _read_csv(path)
     except ImportError as error:
         raise DataError('Parquet needs pyarrow. Run `pip install "micronas-tf[parquet]"`, or give a CSV.') from error
     except (ValueError, OSError, EOFError, zlib.error) as error:
@@ -106,9 +110,21 @@ def _read_frame(path: Path) -> pd.DataFrame:
             f"Column {nameless[0]} has no name. If it is an index that was saved along, drop it: a row number tells "
             "the class. If it is a sensor, name it."
         )
-    special = names.str.lower().isin([*_TIME_UNITS, "label", "subject", "recording"])
+    special = names.str.lower().isin([*_TIME_UNITS, *_NAMES])
     frame.columns = pd.Index(np.where(special, names.str.lower(), names))
     return frame
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Nothing means nothing everywhere; `null` or `NA` do among numbers, but a class may be called so."""
+    names = pd.read_csv(path, nrows=0).columns
+    missing = {name: [""] if _is_name(str(name)) else [*_MISSING] for name in names}
+    return pd.read_csv(path, keep_default_na=False, na_values=missing)
+
+
+def _is_name(column: str) -> bool:
+    """Whether the column holds names."""
+    return column.strip().lower() in _NAMES
 
 
 def _remedy(error: Exception, parquet: bool) -> str:

@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+import numpy as np
+
 from micronas_tf.errors import DataError
 
 Triad: TypeAlias = tuple[int, int, int]
@@ -46,7 +48,7 @@ def checked_triads(triads: Sequence[Sequence[int]], n_channels: int) -> tuple[Tr
     Raises:
         DataError: a triad is not three channels, or a channel is out of range or in two triads.
     """
-    if any(len(triad) != 3 for triad in triads):
+    if any(np.shape(triad) != (3,) for triad in triads):
         raise DataError(f"A triad is three channel indices, those of x, y and z. Received: {list(triads)}.")
     used = [int(channel) for triad in triads for channel in triad]
     if len(set(used)) != len(used) or any(not 0 <= channel < n_channels for channel in used):

@@ -61,9 +61,7 @@ class Windows:
         for name in ("subject", "recording", "start"):
             if getattr(self, name) is not None:
                 self._set(name, _integers(name, getattr(self, name), len(x)))
-        rate = self.sampling_rate_hz
-        if rate is not None and not 0 < rate < float("inf"):
-            raise DataError(f"The sampling rate is a positive number of Hz, or unknown. Received: {rate}.")
+        self._set("sampling_rate_hz", _rate(self.sampling_rate_hz))
         self._set("triads", checked_triads(self.triads, x.shape[2]))
 
     def _set(self, name: str, value: object) -> None:
@@ -144,6 +142,19 @@ class Windows:
     def class_counts(self) -> tuple[int, ...]:
         """Number of windows of each class."""
         return tuple(np.bincount(self.y, minlength=self.n_classes).tolist())
+
+
+def _rate(rate: object) -> float | None:
+    """As Python's number: NumPy's have no place in a JSON file."""
+    if rate is None:
+        return None
+    try:
+        hertz = float(rate)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        hertz = 0.0
+    if not 0 < hertz < float("inf"):
+        raise DataError(f"The sampling rate is a positive number of Hz, or unknown. Received: {rate!r}.")
+    return hertz
 
 
 def default_channel_names(n_channels: int) -> tuple[str, ...]:

@@ -89,7 +89,8 @@ def _int8_drop(run: Run) -> Tip | None:
     if way == "ptq":
         return Tip(f"int8 costs {100 * drop:.1f} points of accuracy.", "Fine-tune under quantisation: --quantize qat.")
     if run.ptq is not None and run.ptq["accuracy"] > run.metrics["int8"]["accuracy"]:
-        better = f"Post-training quantisation reached {percent(run.ptq['accuracy'])} here: --quantize ptq."
+        reached = percent(run.ptq["accuracy"])
+        better = f"Post-training quantisation reached {reached} on the same windows: try --quantize ptq."
         return Tip(f"int8 costs {100 * drop:.1f} points of accuracy.", better)
     return Tip(
         f"int8 costs {100 * drop:.1f} points of accuracy, in spite of quantisation-aware training.",
@@ -177,7 +178,7 @@ def _measuring(run: Run) -> str:
         return f"There is no firmware for {run.board.id} yet: docs/own-board.md says how to bring cycles of your own."
     shape = (run.data["window"], run.data["sensors"], len(run.record["data"]["classes"]))
     config = SpaceConfig.from_json(run.settings["space"])
-    command = characterize_command(config, shape, run.board.id, run.settings["runtime"])
+    command = characterize_command(config, shape, run.settings["board"], run.settings["runtime"])
     what = f"micronas-tf characterize measures them on {run.board.id}" if command is None else command
     return f"Measure the operators of this space: {what}."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
@@ -102,8 +103,8 @@ def characterize_command(config: SpaceConfig, shape: tuple[int, int, int], board
         return None
     extra = f" --extra-cells {config.extra_cells}" if config != usual else ""
     return (
-        f"micronas-tf characterize --board {board_id} --runtime {runtime} --window {window} --sensors {sensors} "
-        f"--classes {classes}{extra}"
+        f"micronas-tf characterize --board {shlex.quote(board_id)} --runtime {runtime} "
+        f"--window {window} --sensors {sensors} --classes {classes}{extra}"
     )
 
 
