@@ -239,7 +239,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
     plain: dict[str, Any] = {
         "latency_ms": 12.5, "margin": 0.5, "seed": 3, "epochs": 2, "time_budget": 90.5, "pareto_points": 3,
     }  # fmt: skip
-    numbers = {
+    numbers: dict[str, Any] = {
         name: np.float32(value) if isinstance(value, float) else np.int64(value) for name, value in plain.items()
     }
     settings = api.MicroNAS(**numbers, pareto="latency").settings
