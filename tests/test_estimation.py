@@ -48,7 +48,7 @@ def test_a_named_table_is_of_the_runtime_that_is_asked_for(tables: Path) -> None
 
 
 def test_without_any_source_the_remedy_is_to_measure() -> None:
-    with pytest.raises(CostError, match="characterize SOURCE --board nicla_sense_me` .* if the board has a firmware, else"):
+    with pytest.raises(CostError, match=r"characterize SOURCE --board nicla_sense_me` .*, else a table of your own"):
         latency_source("auto", load_board("nicla_sense_me"), "bundle")
 
 
