@@ -81,12 +81,15 @@ class TimeBudget:
         self.steps, self.repeats = dict(steps), dict(repeats or {})
         self.paces: dict[str, Pace | Rounds] = {}
         self.began: dict[str, float] = {}
+        self.known_graph_s: dict[str, float] = {}
+        """What was known of the first step of the search when a stage began; 0: nothing."""
 
     def pace(self, stage: str) -> Pace | None:
         """None without a limit."""
         if self.limit_s is None:
             return None
         self.began.pop(stage, None)
+        self.known_graph_s.pop(stage, None)
         pace = self.paces[stage] = Pace(
             lambda first_s, step_s: self.left(stage, first_s, step_s),
             changes=self._kept(stage),
@@ -130,7 +133,10 @@ class TimeBudget:
             first_s: its first step, which builds the graph.
             step_s: a later step.
         """
-        self.record.keep_units(first_s / STAGES[stage].first, step_s / STAGES[stage].step)
+        known_s, ratio = self.known_graph_s.setdefault(stage, self.record.units[0]), STAGES[stage].first
+        # With what was known before: a first step that is small beside that of the search tells little of it.
+        graph_s = (first_s + known_s) / (ratio + 1.0) if known_s else first_s / ratio
+        self.record.keep_units(graph_s, step_s / STAGES[stage].step)
         return self._left(stage)
 
     def _left(self, stage: str) -> float:
