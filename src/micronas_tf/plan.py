@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from micronas_tf.boards import Board, load_board
 from micronas_tf.cost import LatencySource, NetworkCosts, network_costs
-from micronas_tf.datasets import Dataset, Windows, split
+from micronas_tf.datasets import Dataset, Windows, split, subject_folds
 from micronas_tf.errors import DataError
 from micronas_tf.estimation import latency_source, mean_error
 from micronas_tf.ops import Network
 from micronas_tf.quantize import FINE_TUNING
-from micronas_tf.search import STATISTICS_BATCHES, Projector, SpaceFigures, tabulate_figures
+from micronas_tf.search import STATISTICS_BATCHES, Division, Projector, Round, SpaceFigures, tabulate_figures
 from micronas_tf.settings import Settings
 from micronas_tf.space import build_space
-from micronas_tf.training import TrainingRecipe
 
 ALPHA_FRACTION: Final = 0.3
 """Share of the training windows that train the logits during the search."""
@@ -30,6 +29,7 @@ class Plan:
     Attributes:
         weight_windows, alpha_windows: the training part once more divided: who trains the weights of a search, and who
             compares its architectures.
+        folds: divisions of the training part for the last round of the trials; none where `alpha_windows` are enough.
     """
 
     dataset: Dataset
@@ -40,6 +40,7 @@ class Plan:
     projector: Projector
     weight_windows: Windows
     alpha_windows: Windows
+    folds: tuple[Division, ...]
 
     def costs(self, network: Network) -> NetworkCosts:
         return network_costs(network, self.source, self.board)
@@ -63,17 +64,16 @@ class Plan:
             "reporting": 0 if settings.quantisation == "ptq" else testing,
         }
 
-    def trial_rounds(self) -> list[tuple[int, TrainingRecipe]]:
-        """How many models each round of the trials trains, and how."""
-        settings = self.settings
-        return [(count, settings.training.shortened(share)) for count, share in settings.search.halving()]
+    def trial_rounds(self) -> list[Round]:
+        """How many models each round of the trials trains, on what, and how."""
+        search, training = self.settings.search, self.settings.training
+        whole = (Division("search", self.weight_windows, self.alpha_windows),)
+        rounds = [Round(count, training.shortened(share), whole) for count, share in search.halving()]
+        return [*rounds[:-1], *(replace(last, divisions=self.folds or whole) for last in rounds[-1:])]
 
     def trial_steps(self, candidates: int) -> list[int]:
         """Batches of each model that is trained to compare so many architectures."""
-        rounds = self.trial_rounds()
-        return [
-            recipe.steps(len(self.weight_windows)) for count, recipe in rounds for _ in range(min(count, candidates))
-        ]
+        return [steps for each in self.trial_rounds() for steps in each.steps(candidates)]
 
     def repeats(self) -> dict[str, int]:
         """How many models go through a stage at most, where this is not one."""
@@ -98,7 +98,10 @@ def make_plan(dataset: Dataset, settings: Settings) -> Plan:
     margin = mean_error(space, source) if settings.margin is None else settings.margin
     projector = Projector(figures, lambda network: network_costs(network, source, board), margin)
     projector.check()
-    return Plan(dataset, settings, board, source, figures, projector, *_divided(train_part, settings.seed))
+    weight_windows, alpha_windows = _divided(train_part, settings.seed)
+    search = settings.search
+    folds = () if len(alpha_windows) >= search.ample else _folds(train_part, search.trial_folds, settings.seed)
+    return Plan(dataset, settings, board, source, figures, projector, weight_windows, alpha_windows, folds)
 
 
 def _divided(train: Windows, seed: int) -> tuple[Windows, Windows]:
@@ -106,3 +109,14 @@ def _divided(train: Windows, seed: int) -> tuple[Windows, Windows]:
         return split(train, ALPHA_FRACTION, seed=seed)
     except DataError as error:
         raise DataError(f"The training part is divided once more, for the search: {error}") from error
+
+
+def _folds(train: Windows, count: int, seed: int) -> tuple[Division, ...]:
+    """Of a cross-validation; none where there are too few subjects, or a fold would not learn every class."""
+    try:
+        folds = list(subject_folds(train, count, seed=seed))
+    except DataError:
+        return ()
+    if any(len(np.unique(learnt.y)) < len(np.unique(train.y)) for learnt, _ in folds):
+        return ()
+    return tuple(Division(f"fold {number} of {count}", *parts) for number, parts in enumerate(folds, 1))

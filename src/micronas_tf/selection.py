@@ -99,8 +99,8 @@ def _ranked(
         return ranked, proposed
     found = successive_halving(
         tried,
-        *parts,
         plan.trial_rounds(),
+        standardisation,
         seed=seed,
         directory=files.search,
         progress=progress,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from micronas_tf.boards import Budget
 from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.errors import BudgetError, RunError
 from micronas_tf.models import build_model
-from micronas_tf.search import Ranked, SearchRecipe, draw, random_search, successive_halving
+from micronas_tf.search import Division, Ranked, Round, SearchRecipe, draw, random_search, successive_halving
 from micronas_tf.training import TrainingRecipe, network_input, train
 
 from .toys import SPACES, projector, waves
@@ -96,12 +97,18 @@ def test_it_stops_when_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(search(stop=lambda: True)) == 1
 
 
-def halve(directory: Path | None = None, **options: Any) -> tuple[list[Architecture], list[Ranked]]:
+WHOLE = Division("search", TRAIN, ALPHA)
+FOLDS = [Division("fold 1 of 2", ALPHA, TRAIN), Division("fold 2 of 2", waves(24, 2), waves(12, 3))]
+
+
+def halve(
+    directory: Path | None = None, last: Sequence[Division] = (WHOLE,), **options: Any
+) -> tuple[list[Architecture], list[Ranked]]:
     """What went in, and what came out, of six candidates, then two."""
     chosen = projector(SPACE, Budget(latency_ms=least_ms() * 3))
     candidates = list(islice(draw(chosen, 0), 6))
-    rounds = [(6, RECIPE), (2, replace(RECIPE, epochs=3))]
-    found = successive_halving(candidates, TRAIN, ALPHA, SCALE, rounds, seed=0, directory=directory, **options)
+    rounds = [Round(6, RECIPE, [WHOLE]), Round(2, replace(RECIPE, epochs=3), last)]
+    found = successive_halving(candidates, rounds, SCALE, seed=0, directory=directory, **options)
     return [candidate.architecture for candidate in candidates], found
 
 
@@ -150,6 +157,47 @@ def test_a_resumed_halving_trains_nothing_twice(tmp_path: Path, pretended: list[
     assert len(pretended) == 8
     assert found == halve(tmp_path)[1]
     assert len(pretended) == 8
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many windows each training's model was compared on; the n-th one has an accuracy of n / 10 and a
+    cross-entropy of n² / 100."""
+    compared: list[int] = []
+
+    def score(log_probabilities: Any, y: Any) -> tuple[float, float]:
+        compared.append(len(y))
+        return len(compared) / 10, len(compared) ** 2 / 100
+
+    monkeypatch.setattr("micronas_tf.search.trials.train", lambda *arguments, **options: {})
+    monkeypatch.setattr("micronas_tf.search.trials.scores", score)
+    return compared
+
+
+def test_the_last_round_is_judged_over_all_of_its_divisions(told: list[int], tmp_path: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    drawn, found = halve(tmp_path, FOLDS, progress=lambda stage, done, total, figures: heard.append((done, total)))
+    # One fold after the other, both candidates on each.
+    assert told == [24] * 6 + [36] * 2 + [12] * 2
+    assert heard == [(done, 10) for done in range(11)]
+    assert [drawn.index(one.candidate.architecture) for one in found] == [0, 1, 2, 3, 4, 5]
+    # The 7th and 9th training, the 8th and 10th; a fold counts with its windows.
+    assert [one.accuracy for one in found[:2]] == pytest.approx(
+        [(36 * 0.7 + 12 * 0.9) / 48, (36 * 0.8 + 12 * 1.0) / 48]
+    )
+    assert [one.cross_entropy for one in found[:2]] == pytest.approx(
+        [(36 * 0.49 + 12 * 0.81) / 48, (36 * 0.64 + 12 * 1.0) / 48]
+    )
+    assert [one.steps for one in found] == [12] * 2 + [4] * 4
+    assert found == halve(tmp_path, FOLDS)[1]
+    assert len(told) == 10
+
+
+def test_a_division_that_was_not_finished_does_not_count(told: list[int]) -> None:
+    whole = halve(last=FOLDS[:1])[1]
+    told.clear()
+    assert halve(last=FOLDS, stop=lambda: len(told) == 9)[1] == whole
+    assert len(told) == 9
 
 
 def test_the_rounds_of_a_recipe() -> None:

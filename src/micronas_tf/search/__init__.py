@@ -5,15 +5,17 @@ from micronas_tf.search.figures import SpaceFigures, tabulate_figures
 from micronas_tf.search.pool import PoolRanking, read_pool
 from micronas_tf.search.project import Candidate, Least, Projector
 from micronas_tf.search.rank import STATISTICS_BATCHES, Ranked, rank
-from micronas_tf.search.trials import draw, random_search, successive_halving, train_and_rank
+from micronas_tf.search.trials import Division, Round, draw, random_search, successive_halving, train_and_rank
 
 __all__ = [
     "STATISTICS_BATCHES",
     "Candidate",
+    "Division",
     "Least",
     "PoolRanking",
     "Projector",
     "Ranked",
+    "Round",
     "SearchRecipe",
     "SpaceFigures",
     "Strategy",

@@ -67,13 +67,15 @@ class SearchRecipe:
         trial_rounds: of successive halving: from one to the next a third of the architectures stays, and is trained
             three times as long.
         trial_share: of the recipe's steps that a trial of the last round takes.
+        trial_folds: of a cross-validation in the last round, where the windows that compare architectures are few.
+        ample: so many windows that compare architectures are enough without a cross-validation.
         pool: random architectures near the limit of which the trials take those that the supernet ranks first at the
             end of its warm-up, when no architecture has had more of the training than another; none: any.
         explore: least share of the greatest latency within the budget that a random architecture of the trials has.
     """
 
     epochs: int = 20
-    least_steps: int = 480
+    least_steps: int = 240
     batch_size: int = 64
     warmup: float = 0.25
     weight_learning_rate: float = 1e-3
@@ -94,6 +96,8 @@ class SearchRecipe:
     trials: int = 16
     trial_rounds: int = 2
     trial_share: float = 0.3
+    trial_folds: int = 3
+    ample: int = 1000
     pool: int = 48
     explore: float = 0.85
 
@@ -109,6 +113,11 @@ class SearchRecipe:
             raise SpaceError(
                 "A search compares one candidate, one rung and one round of trials at least; trials and pool are not "
                 f"negative. Received: {self}."
+            )
+        if self.trial_folds < 2 or self.ample < 0:
+            raise SpaceError(
+                "A cross-validation has two folds at least, and `ample` is not negative. "
+                f"Received: {self.trial_folds}, {self.ample}."
             )
         if not 0.0 < self.trial_share <= 1.0 or not 0.0 < self.explore <= 1.0:
             raise SpaceError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,41 @@ _LEAST_PROBABILITY = 1e-7
 
 _DRAWS = 500
 """Where none of so many uniform draws fits, random probabilities are projected instead."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """The training part in two.
+
+    Attributes:
+        name: in the file of the trials; no two divisions of a run share it.
+        training: windows that train the weights.
+        comparing: windows that tell how good the architecture is.
+    """
+
+    name: str
+    training: Windows
+    comparing: Windows
+
+
+@dataclass(frozen=True)
+class Round:
+    """Of successive halving.
+
+    Attributes:
+        count: candidates at most.
+        recipe: of every training.
+        divisions: every candidate is trained once on each.
+    """
+
+    count: int
+    recipe: TrainingRecipe
+    divisions: Sequence[Division]
+
+    def steps(self, candidates: int) -> list[int]:
+        """Batches of each training, if so many candidates were there before the first round."""
+        each = [self.recipe.steps(len(division.training)) for division in self.divisions]
+        return [steps for steps in each for _ in range(min(self.count, candidates))]
 
 
 def draw(projector: Projector, seed: int) -> Iterator[Candidate]:
@@ -131,18 +167,16 @@ def train_and_rank(
     Returns:
         Best first.
     """
-    trials = _Trials(weight_windows, alpha_windows, standardisation, seed, directory, progress, total, stop)
-    ranked = trials.run(candidates, recipe)
+    trials = _Trials(standardisation, seed, directory, progress, total, stop)
+    ranked = trials.run(candidates, recipe, [Division("search", weight_windows, alpha_windows)])
     trials.end()
     return ranked
 
 
 def successive_halving(
     candidates: Sequence[Candidate],
-    weight_windows: Windows,
-    alpha_windows: Windows,
+    rounds: Sequence[Round],
     standardisation: Standardisation,
-    rounds: Sequence[tuple[int, TrainingRecipe]],
     *,
     seed: int,
     directory: Path | None = None,
@@ -156,18 +190,19 @@ def successive_halving(
 
     Args:
         candidates: of the first round.
-        weight_windows, alpha_windows, standardisation, seed, directory, progress, stop: as in `train_and_rank`.
-        rounds: how many candidates, and how they are trained; fewer candidates and more batches from one to the next.
+        rounds: fewer candidates and more batches from one to the next.
+        standardisation, seed, directory, progress: as in `train_and_rank`.
+        stop: asked after each training; True ends the trials.
 
     Returns:
         Those of the last round first, by cross-entropy; then those that went out in the round before it, and so on.
     """
-    total = sum(min(count, len(candidates)) for count, _ in rounds)
-    trials = _Trials(weight_windows, alpha_windows, standardisation, seed, directory, progress, total, stop)
+    total = sum(len(each.steps(len(candidates))) for each in rounds)
+    trials = _Trials(standardisation, seed, directory, progress, total, stop)
     ranked: list[Ranked] = []
     waiting = list(candidates)
-    for count, recipe in rounds:
-        found = trials.run(waiting[:count], recipe)
+    for each in rounds:
+        found = trials.run(waiting[: each.count], each.recipe, each.divisions)
         again = {one.candidate.architecture for one in found}
         ranked = found + [one for one in ranked if one.candidate.architecture not in again]
         waiting = [one.candidate for one in ranked]
@@ -182,8 +217,6 @@ class _Trials:
 
     def __init__(  # noqa: PLR0917
         self,
-        weight_windows: Windows,
-        alpha_windows: Windows,
         standardisation: Standardisation,
         seed: int,
         directory: Path | None,
@@ -191,45 +224,74 @@ class _Trials:
         total: int,
         stop: Callable[[], bool],
     ) -> None:
-        self.windows, self.standardisation, self.seed = weight_windows, standardisation, seed
-        self.x, self.y = network_input(alpha_windows, standardisation), alpha_windows.y
+        self.standardisation, self.seed = standardisation, seed
         self.file = None if directory is None else directory / TRIALS
         self.known = read_json(self.file) if self.file and self.file.exists() else {}
         self.progress, self.total, self.stop = Repeating(progress), total, stop
         self.done, self.best, self.stopped = 0, dict[str, float](), False
 
-    def run(self, candidates: Iterable[Candidate], recipe: TrainingRecipe) -> list[Ranked]:
-        """By cross-entropy, best first: few windows give many equal accuracies."""
+    def run(
+        self, candidates: Iterable[Candidate], recipe: TrainingRecipe, divisions: Sequence[Division]
+    ) -> list[Ranked]:
+        """By cross-entropy over all divisions, best first: few windows give many equal accuracies.
+
+        A division that was not finished for all of the candidates does not count; of the first one, those that it was
+        finished for are all of them.
+        """
+        found: list[list[Ranked]] = []
+        for division in divisions:
+            ranked = self._on(division, candidates, recipe)
+            if found and len(ranked) < len(found[0]):
+                break
+            found.append(ranked)
+            candidates = [one.candidate for one in ranked]
+            if self.stopped:
+                break
+        windows = [len(division.comparing) for division in divisions[: len(found)]]
+        together = [_pooled(of_one, windows) for of_one in zip(*found, strict=True)]
+        return sorted(together, key=lambda item: item.cross_entropy)
+
+    def _on(self, division: Division, candidates: Iterable[Candidate], recipe: TrainingRecipe) -> list[Ranked]:
+        """In the order of the candidates."""
         ranked: list[Ranked] = []
         self.best = {}
         for candidate in candidates:
             self.progress("trials", self.done, self.total, self.best)
             own = recipe.for_network(candidate.network)
-            steps = own.steps(len(self.windows))
-            ranked.append(Ranked(candidate, *self._scores(candidate, own, steps), steps))
+            steps = own.steps(len(division.training))
+            ranked.append(Ranked(candidate, *self._scores(candidate, own, division, steps), steps))
             self.best = {"accuracy": min(ranked, key=lambda one: one.cross_entropy).accuracy}
             self.done += 1
             self.stopped = self.stop()
             if self.stopped:
                 break
-        return sorted(ranked, key=lambda item: item.cross_entropy)
+        return ranked
 
     def end(self) -> None:
         """There may have been fewer than announced; the stage has still ended."""
         self.progress("trials", self.total, self.total, self.best)
 
-    def _scores(self, candidate: Candidate, recipe: TrainingRecipe, steps: int) -> tuple[float, float]:
+    def _scores(
+        self, candidate: Candidate, recipe: TrainingRecipe, division: Division, steps: int
+    ) -> tuple[float, float]:
         """Accuracy, and mean cross-entropy in nats."""
-        name = json.dumps([steps, candidate.architecture.to_json()["choices"]])
+        name = json.dumps([division.name, steps, candidate.architecture.to_json()["choices"]])
         if name not in self.known:
             keras.utils.set_random_seed(self.seed)
             model = build_model(candidate.network, dropout=recipe.dropout)
-            train(model, self.windows, self.standardisation, recipe, seed=self.seed, progress=self.progress.again)
+            train(model, division.training, self.standardisation, recipe, seed=self.seed, progress=self.progress.again)
             # Not `predict`: TensorFlow warns of every model that it traces anew.
-            parts = (self.x[start : start + _BATCH] for start in range(0, len(self.x), _BATCH))
+            x = network_input(division.comparing, self.standardisation)
+            parts = (x[start : start + _BATCH] for start in range(0, len(x), _BATCH))
             found = np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
-            self.known[name] = scores(np.log(found.clip(_LEAST_PROBABILITY)), self.y)
+            self.known[name] = scores(np.log(found.clip(_LEAST_PROBABILITY)), division.comparing.y)
             if self.file:
                 write_atomically(self.file, json.dumps(self.known))
         accuracy, cross_entropy = self.known[name]
         return accuracy, cross_entropy
+
+
+def _pooled(ranked: Sequence[Ranked], windows: Sequence[int]) -> Ranked:
+    """One candidate's figures over the windows of all divisions."""
+    accuracy, cross_entropy = np.average([(one.accuracy, one.cross_entropy) for one in ranked], axis=0, weights=windows)
+    return Ranked(ranked[0].candidate, float(accuracy), float(cross_entropy), max(one.steps for one in ranked))
