@@ -43,7 +43,7 @@ def test_random_search_proposes_nothing(tmp_path: Path) -> None:
     drawing = trials_drawing(found, 50.0, whole=True)
     assert "drawn at random, 91.0 % at 49.00 ms" in drawing.caption
     assert "more probable half" not in drawing.caption
-    assert "trained from scratch on the windows" in drawing.caption
+    assert "trained from scratch on a part" in drawing.caption
     assert "that of a training from scratch" in Page(write_report(tmp_path).read_text()).text
 
 

@@ -13,7 +13,7 @@ class Trial:
 
     Attributes:
         rank: from 1, best first; the first one was chosen.
-        accuracy: on the windows of the α steps.
+        accuracy: on training windows that it had not seen.
         latency_ms: predicted.
         proposed: by the search; else drawn at random.
     """

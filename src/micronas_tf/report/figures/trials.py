@@ -28,8 +28,8 @@ def trials_drawing(trials: Sequence[Trial], limit_ms: float | None, *, whole: bo
         name="trials",
         title="How the architecture was chosen",
         alt=f"Accuracy against latency of {len(trials)} architectures that were trained to compare them. {said}",
-        caption=f"Each architecture was trained from scratch {how}on the windows that train the weights, and "
-        f"compared on those kept for the choices; the numbers are the ranks of the table below.{whose} {said}",
+        caption=f"Each architecture was trained from scratch {how}on a part of the training windows, and "
+        f"compared on others; the numbers are the ranks of the table below.{whose} {said}",
         draw=lambda narrow: _draw(trials, limit_ms, narrow),
     )
 
