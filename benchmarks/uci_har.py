@@ -8,7 +8,7 @@ a rerun goes on where the last one stopped, also in the middle of a run. One run
 
 from __future__ import annotations
 
-import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,10 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.strategies import find, keep, read
 
 from micronas_tf import MicroNAS
 from micronas_tf.api import resume
@@ -89,10 +93,6 @@ def run_case(case: Case, data: Path, seed: int, folder: Path, quantize: str) -> 
     }
 
 
-def read(results: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
-
-
 def table(rows: list[dict[str, Any]]) -> str:
     """Mean ± standard deviation over the seeds, in percent, beside the paper."""
     lines = [
@@ -126,15 +126,12 @@ def main(data: Path, results: Path, runs: Path, **options: Any) -> None:
     """Run what is not in the results yet, then print the table."""
     for seed in range(options["seeds"]):
         for case in [case for index, case in enumerate(cases()) if not options["wanted"] or index in options["wanted"]]:
-            if any(row["case"] == case.name and row["seed"] == seed for row in read(results)):
+            if find(results, {"case": case.name, "seed": seed}) is not None:
                 continue
             try:
-                row = run_case(case, data, seed, runs, options["quantize"])
+                keep(results, run_case(case, data, seed, runs, options["quantize"]))
             except BudgetError as error:
                 raise click.ClickException(f"{case.name}, seed {seed}: {error}") from error
-            with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            click.echo(json.dumps(row))
     click.echo(table(read(results)))
 
 

@@ -23,7 +23,7 @@ from micronas_tf.front import Axis, Pareto
 from micronas_tf.pareto import explore
 from micronas_tf.pipeline import Result, run
 from micronas_tf.progress import silent
-from micronas_tf.run_directory import RunDirectory, read_json, resume_command
+from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, read_json, resume_command
 from micronas_tf.search import SearchRecipe, Strategy
 from micronas_tf.settings import Quantisation, Settings
 from micronas_tf.space import SpaceConfig, build_space
@@ -195,6 +195,11 @@ def resume(
     if not isinstance(record, dict) or "source" not in record:
         raise RunError(
             f"{directory} does not hold a run that can go on: its run.json names no source. Start a new run."
+        )
+    if record.get("schema") != RUN_SCHEMA:
+        raise RunError(
+            f"The run in {directory} is of another version of micronas-tf: its run.json has schema "
+            f"{record.get('schema')!r}, this one's {RUN_SCHEMA}. Start a new run."
         )
     if record["source"] == "arrays":
         raise DataError("A run on arrays cannot find its data again. Save them as .npz and search on that file.")
