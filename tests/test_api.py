@@ -293,7 +293,7 @@ def test_resume_needs_a_run(tmp_path: Path) -> None:
 
 
 def test_a_run_on_arrays_cannot_be_resumed(tmp_path: Path) -> None:
-    write_json(RunDirectory(tmp_path).run, {"schema": 1, "source": "arrays"})
+    write_json(RunDirectory(tmp_path).run, {"schema": 2, "source": "arrays"})
     with pytest.raises(DataError, match=r"Save them as \.npz"):
         api.resume(tmp_path)
 

@@ -21,7 +21,7 @@ SETTINGS = Settings(space=SMALL, search=SEARCH, training=TrainingRecipe(epochs=3
 
 
 def plan_of(train: Windows, search: SearchRecipe = SEARCH) -> Plan:
-    return make_plan(Dataset("noise", train, noise([0, 1, 2])), replace(SETTINGS, search=search))
+    return make_plan(Dataset("noise", train, noise(np.unique(train.y))), replace(SETTINGS, search=search))
 
 
 def noise(y: Any, **known: Any) -> Windows:
@@ -63,14 +63,30 @@ def test_subjects_are_kept_apart() -> None:
         assert not {*np.asarray(one.training.subject)} & {*np.asarray(one.comparing.subject)}
 
 
+NO_FOLDS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "two people": (np.arange(90) % 3, {"subject": np.repeat([0, 1], 45)}),
+    # A fold would not learn the third class.
+    "one expert": (np.repeat([0, 1, 0, 1, 2, 0, 1], 10), {"subject": np.repeat([0, 1, 2], [20, 30, 20])}),
+    # Folds of shuffled windows would have both recordings on both sides.
+    "two recordings": (np.arange(90) % 3, {"recording": np.repeat([0, 1], 45)}),
+    "no class has three windows": (np.arange(8) % 4, {"subject": np.repeat([0, 1, 2, 3], 2)}),
+    "a class of two windows": (np.repeat([0, 1, 2], [40, 40, 2]), {}),
+}
+
+
 @pytest.mark.filterwarnings("ignore:No split that keeps subjects apart")
-def test_where_there_can_be_no_folds_the_windows_of_the_alpha_steps_compare() -> None:
-    two_people = noise(np.arange(90) % 3, subject=np.repeat([0, 1], 45))
-    # The third class is one person's: a fold would not learn it.
-    one_expert = noise(np.repeat([0, 1, 0, 1, 2, 0, 1], 10), subject=np.repeat([0, 1, 2], [20, 30, 20]))
-    for train in (two_people, one_expert):
-        plan = plan_of(train)
-        assert [one.name for one in plan.trial_rounds()[-1].divisions] == ["search"]
+@pytest.mark.parametrize("case", NO_FOLDS)
+def test_where_there_can_be_no_folds_the_windows_of_the_alpha_steps_compare(case: str) -> None:
+    y, known = NO_FOLDS[case]
+    assert [one.name for one in plan_of(noise(y, **known)).trial_rounds()[-1].divisions] == ["search"]
+
+
+def test_recordings_are_kept_apart() -> None:
+    recording = np.repeat([0, 1, 2], 30)
+    last = plan_of(noise(np.arange(90) % 3, recording=recording)).trial_rounds()[-1]
+    assert len(last.divisions) == 3
+    for one in last.divisions:
+        assert not {*np.asarray(one.training.recording)} & {*np.asarray(one.comparing.recording)}
 
 
 def test_without_trials_there_are_no_rounds() -> None:

@@ -14,7 +14,15 @@ from micronas_tf.errors import DataError
 from micronas_tf.estimation import latency_source, mean_error
 from micronas_tf.ops import Network
 from micronas_tf.quantize import FINE_TUNING
-from micronas_tf.search import STATISTICS_BATCHES, Division, Projector, Round, SpaceFigures, tabulate_figures
+from micronas_tf.search import (
+    STATISTICS_BATCHES,
+    Division,
+    HalvingRound,
+    Projector,
+    SpaceFigures,
+    halving_steps,
+    tabulate_figures,
+)
 from micronas_tf.settings import Settings
 from micronas_tf.space import build_space
 
@@ -29,7 +37,8 @@ class Plan:
     Attributes:
         weight_windows, alpha_windows: the training part once more divided: who trains the weights of a search, and who
             compares its architectures.
-        folds: divisions of the training part for the last round of the trials; none where `alpha_windows` are enough.
+        folds: divisions of the training part for the last round of the trials; none where `alpha_windows` are enough,
+            or no folds keep apart what these do.
     """
 
     dataset: Dataset
@@ -64,16 +73,16 @@ class Plan:
             "reporting": 0 if settings.quantisation == "ptq" else testing,
         }
 
-    def trial_rounds(self) -> list[Round]:
+    def trial_rounds(self) -> list[HalvingRound]:
         """How many models each round of the trials trains, on what, and how."""
         search, training = self.settings.search, self.settings.training
-        whole = (Division("search", self.weight_windows, self.alpha_windows),)
-        rounds = [Round(count, training.shortened(share), whole) for count, share in search.halving()]
-        return [*rounds[:-1], *(replace(last, divisions=self.folds or whole) for last in rounds[-1:])]
+        usual = (Division("search", self.weight_windows, self.alpha_windows),)
+        rounds = [HalvingRound(count, training.shortened(share), usual) for count, share in search.halving()]
+        return [*rounds[:-1], *(replace(last, divisions=self.folds or usual) for last in rounds[-1:])]
 
     def trial_steps(self, candidates: int) -> list[int]:
         """Batches of each model that is trained to compare so many architectures."""
-        return [steps for each in self.trial_rounds() for steps in each.steps(candidates)]
+        return halving_steps(self.trial_rounds(), candidates)
 
     def repeats(self) -> dict[str, int]:
         """How many models go through a stage at most, where this is not one."""
@@ -112,7 +121,10 @@ def _divided(train: Windows, seed: int) -> tuple[Windows, Windows]:
 
 
 def _folds(train: Windows, count: int, seed: int) -> tuple[Division, ...]:
-    """Of a cross-validation; none where there are too few subjects, or a fold would not learn every class."""
+    """Of a cross-validation; none where there are too few people or recordings, or a fold would lack a class."""
+    people, recordings = (0 if ids is None else len(np.unique(ids)) for ids in (train.subject, train.recording))
+    if people < 2 <= recordings < count:
+        return ()
     try:
         folds = list(subject_folds(train, count, seed=seed))
     except DataError:

@@ -143,6 +143,7 @@ def _describe(ranked: Ranked, proposed: bool) -> dict[str, Any]:
         "accuracy": ranked.accuracy,
         "cross_entropy": ranked.cross_entropy,
         "steps": ranked.steps,
+        "round": ranked.round,
         "proposed": proposed,
         "score": candidate.score,
         **candidate.costs.to_json(),

@@ -103,7 +103,7 @@ def test_the_files_of_a_run(finished: tuple[Path, Any]) -> None:
 
 def test_run_file_says_what_was_run(finished: tuple[Path, Any]) -> None:
     record = read(finished[0] / "run.json")
-    assert (record["schema"], record["status"], record["source"]) == (1, "done", None)
+    assert (record["schema"], record["status"], record["source"]) == (2, "done", None)
     assert record["data"]["sha256"] == load_dataset(None).sha256
     assert record["settings"]["seed"] == 0
     assert record["settings"]["board"] == "nucleo_f446re"
@@ -179,7 +179,7 @@ def test_candidates_are_within_budget_and_hold_the_winner(finished: tuple[Path, 
     assert 1 <= len(candidates) <= SearchRecipe().trials
     assert candidates[0]["architecture"] == read(finished[0] / "architecture.json")
     # The last round of the trials first, and within a round the best.
-    order = [(-item["steps"], item["cross_entropy"]) for item in candidates]
+    order = [(-item["round"], item["cross_entropy"]) for item in candidates]
     assert order == sorted(order)
     assert all(item["latency_ms"]["value"] <= 50 and item["arena_bytes"] <= 32 * 1024 for item in candidates)
 

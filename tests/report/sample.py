@@ -135,7 +135,7 @@ def described_data(window: int, sensors: int, rate_hz: float | None, tested: int
 def record(classes: Sequence[str], budget: dict[str, Any], space: SearchSpace, source: str | None) -> dict[str, Any]:
     """`run.json`, with the settings that a report reads."""
     return {
-        "schema": 1,
+        "schema": 2,
         "source": source,
         "window": None,
         "hop": None,
@@ -213,11 +213,11 @@ def write_trials(folder: Path) -> None:
     files = RunDirectory(folder)
     (candidate,) = read_json(files.candidates)
     found = [
-        {**candidate, "accuracy": accuracy, "score": score, "proposed": proposed, "steps": 450,
+        {**candidate, "accuracy": accuracy, "score": score, "proposed": proposed, "steps": 450, "round": 2,
          "latency_ms": {**candidate["latency_ms"], "value": latency_ms}}
         for accuracy, latency_ms, score, proposed in (*TRIED, (0.95, 20.0, -1.0, True))
     ]  # fmt: skip
-    found[-1]["steps"] = 150
+    found[-1] |= {"steps": 150, "round": 1}
     write_json(files.candidates, found)
 
 

@@ -36,7 +36,7 @@ def test_what_was_trained_and_what_of_it_the_search_proposed(tmp_path: Path) -> 
 def test_random_search_proposes_nothing(tmp_path: Path) -> None:
     tried(tmp_path, "random")
     files = RunDirectory(tmp_path)
-    write_json(files.candidates, [{**one, "steps": 450, "proposed": False} for one in read_json(files.candidates)[:5]])
+    write_json(files.candidates, [{**one, "round": 1, "proposed": False} for one in read_json(files.candidates)[:5]])
     found = read_run(tmp_path).trials
     assert len(found) == 5
     assert not any(one.proposed for one in found)

@@ -321,6 +321,8 @@ def test_impossible_recipes_are_refused(fields: dict[str, Any]) -> None:
         ({"pool": -1}, "trials and pool are not negative"),
         ({"trial_rounds": 0}, "one round of trials at least"),
         ({"trial_share": 0.0}, "above 0 and at most 1"),
+        ({"trial_folds": 1}, "two folds at least"),
+        ({"ample": -1}, "`ample` is not negative"),
         ({"explore": 1.5}, "above 0 and at most 1"),
     ],
 )
@@ -334,7 +336,7 @@ def test_impossible_schedules_are_refused(fields: dict[str, Any], words: str) ->
     # By hand: the least number of steps is spread over the epochs.
     [
         (SearchRecipe(), 7352, 64, 115),
-        (SearchRecipe(), 100, 30, 24),
+        (SearchRecipe(), 100, 30, 12),
         (SearchRecipe(epochs=2, least_steps=0), 100, 30, 4),
         (SearchRecipe(epochs=7, least_steps=100), 10, 10, 15),
     ],

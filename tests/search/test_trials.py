@@ -16,7 +16,16 @@ from micronas_tf.boards import Budget
 from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.errors import BudgetError, RunError
 from micronas_tf.models import build_model
-from micronas_tf.search import Division, Ranked, Round, SearchRecipe, draw, random_search, successive_halving
+from micronas_tf.search import (
+    Division,
+    HalvingRound,
+    Ranked,
+    SearchRecipe,
+    draw,
+    halving_steps,
+    random_search,
+    successive_halving,
+)
 from micronas_tf.training import TrainingRecipe, network_input, train
 
 from .toys import SPACES, projector, waves
@@ -97,17 +106,17 @@ def test_it_stops_when_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(search(stop=lambda: True)) == 1
 
 
-WHOLE = Division("search", TRAIN, ALPHA)
+USUAL = Division("search", TRAIN, ALPHA)
 FOLDS = [Division("fold 1 of 2", ALPHA, TRAIN), Division("fold 2 of 2", waves(24, 2), waves(12, 3))]
 
 
 def halve(
-    directory: Path | None = None, last: Sequence[Division] = (WHOLE,), **options: Any
+    directory: Path | None = None, last: Sequence[Division] = (USUAL,), **options: Any
 ) -> tuple[list[Architecture], list[Ranked]]:
     """What went in, and what came out, of six candidates, then two."""
     chosen = projector(SPACE, Budget(latency_ms=least_ms() * 3))
     candidates = list(islice(draw(chosen, 0), 6))
-    rounds = [Round(6, RECIPE, [WHOLE]), Round(2, replace(RECIPE, epochs=3), last)]
+    rounds = [HalvingRound(6, RECIPE, [USUAL]), HalvingRound(2, replace(RECIPE, epochs=3), last)]
     found = successive_halving(candidates, rounds, SCALE, seed=0, directory=directory, **options)
     return [candidate.architecture for candidate in candidates], found
 
@@ -177,27 +186,33 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_the_last_round_is_judged_over_all_of_its_divisions(told: list[int], tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
     drawn, found = halve(tmp_path, FOLDS, progress=lambda stage, done, total, figures: heard.append((done, total)))
-    # One fold after the other, both candidates on each.
-    assert told == [24] * 6 + [36] * 2 + [12] * 2
+    # One candidate after the other, on both folds.
+    assert told == [24] * 6 + [36, 12] * 2
     assert heard == [(done, 10) for done in range(11)]
     assert [drawn.index(one.candidate.architecture) for one in found] == [0, 1, 2, 3, 4, 5]
-    # The 7th and 9th training, the 8th and 10th; a fold counts with its windows.
-    assert [one.accuracy for one in found[:2]] == pytest.approx(
-        [(36 * 0.7 + 12 * 0.9) / 48, (36 * 0.8 + 12 * 1.0) / 48]
-    )
-    assert [one.cross_entropy for one in found[:2]] == pytest.approx(
-        [(36 * 0.49 + 12 * 0.81) / 48, (36 * 0.64 + 12 * 1.0) / 48]
-    )
-    assert [one.steps for one in found] == [12] * 2 + [4] * 4
+    # The 7th and 8th training, the 9th and 10th; a fold counts with its windows.
+    accuracies, losses = zip(*((one.accuracy, one.cross_entropy) for one in found[:2]), strict=True)
+    assert accuracies == pytest.approx([(36 * 0.7 + 12 * 0.8) / 48, (36 * 0.9 + 12 * 1.0) / 48])
+    assert losses == pytest.approx([(36 * 0.49 + 12 * 0.64) / 48, (36 * 0.81 + 12 * 1.0) / 48])
+    assert [(one.steps, one.round) for one in found] == [(12, 2)] * 2 + [(4, 1)] * 4
     assert found == halve(tmp_path, FOLDS)[1]
     assert len(told) == 10
 
 
-def test_a_division_that_was_not_finished_does_not_count(told: list[int]) -> None:
-    whole = halve(last=FOLDS[:1])[1]
-    told.clear()
-    assert halve(last=FOLDS, stop=lambda: len(told) == 9)[1] == whole
-    assert len(told) == 9
+@pytest.mark.parametrize("stop_after", [7, 8, 9])
+def test_a_candidate_that_was_not_trained_on_all_divisions_does_not_count(stop_after: int, told: list[int]) -> None:
+    drawn, found = halve(last=FOLDS, stop=lambda: len(told) == stop_after)
+    assert len(told) == stop_after
+    assert [one.round for one in found] == ([1] * 6 if stop_after == 7 else [2] + [1] * 5)
+    assert [drawn.index(one.candidate.architecture) for one in found] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_later_round_of_one_is_left_out(told: list[int]) -> None:
+    candidate = next(draw(projector(SPACE, Budget()), 0))
+    rounds = [HalvingRound(6, RECIPE, [USUAL]), HalvingRound(2, RECIPE, FOLDS)]
+    (found,) = successive_halving([candidate], rounds, SCALE, seed=0)
+    assert (len(told), found.round) == (1, 1)
+    assert halving_steps(rounds, 1) == [4]
 
 
 def test_the_rounds_of_a_recipe() -> None:

@@ -179,6 +179,9 @@ def _fold_indices(windows: Windows, n_folds: int, seed: int) -> list[tuple[IntAr
         if ids is not None and _count(ids) >= least:
             if _count(ids) < n_folds:
                 raise DataError(f"{n_folds} folds need as many {kind}s. Received: {_count(ids)}. Use fewer folds.")
+            commonest = max(windows.class_counts)
+            if commonest < n_folds:
+                raise DataError(f"{n_folds} folds need a class with as many windows. Received: {commonest}.")
             return _group_folds(windows, ids, n_folds, seed)
     rarest = min(count for count in windows.class_counts if count)
     if rarest < n_folds:

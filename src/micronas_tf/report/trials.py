@@ -28,14 +28,14 @@ def trials_of(candidates: Sequence[Mapping[str, Any]]) -> tuple[Trial, ...]:
     """The candidates that were trained in the last round, best first: the others were trained for a shorter while.
 
     Args:
-        candidates: content of `search/candidates.json`, best first; without `steps` in runs of older versions, of which
+        candidates: content of `search/candidates.json`, best first; without `round` in runs of older versions, of which
             nothing is shown.
     """
-    longest = max((one.get("steps", 0) for one in candidates), default=0)
-    if not longest:
+    last = max((one.get("round", 0) for one in candidates), default=0)
+    if not last:
         return ()
     return tuple(
         Trial(rank, one["accuracy"], one["latency_ms"]["value"], one["proposed"])
         for rank, one in enumerate(candidates, 1)
-        if one["steps"] == longest
+        if one["round"] == last
     )

@@ -5,22 +5,31 @@ from micronas_tf.search.figures import SpaceFigures, tabulate_figures
 from micronas_tf.search.pool import PoolRanking, read_pool
 from micronas_tf.search.project import Candidate, Least, Projector
 from micronas_tf.search.rank import STATISTICS_BATCHES, Ranked, rank
-from micronas_tf.search.trials import Division, Round, draw, random_search, successive_halving, train_and_rank
+from micronas_tf.search.trials import (
+    Division,
+    HalvingRound,
+    draw,
+    halving_steps,
+    random_search,
+    successive_halving,
+    train_and_rank,
+)
 
 __all__ = [
     "STATISTICS_BATCHES",
     "Candidate",
     "Division",
+    "HalvingRound",
     "Least",
     "PoolRanking",
     "Projector",
     "Ranked",
-    "Round",
     "SearchRecipe",
     "SpaceFigures",
     "Strategy",
     "draw",
     "expected_costs",
+    "halving_steps",
     "load_supernet",
     "random_search",
     "rank",

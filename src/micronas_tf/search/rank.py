@@ -32,12 +32,14 @@ class Ranked:
         accuracy: of the supernet with this architecture, or of the model trained from scratch.
         cross_entropy: mean, in nats.
         steps: batches of that training; 0 for the supernet.
+        round: of the trials, the last one that it was in; 0 for the supernet.
     """
 
     candidate: Candidate
     accuracy: float
     cross_entropy: float
     steps: int = 0
+    round: int = 0
 
 
 def scores(log_probabilities: NDArray[np.float32], y: NDArray[np.int64]) -> tuple[float, float]:

@@ -51,8 +51,8 @@ class Division:
 
 
 @dataclass(frozen=True)
-class Round:
-    """Of successive halving.
+class HalvingRound:
+    """One round of successive halving.
 
     Attributes:
         count: candidates at most.
@@ -64,10 +64,20 @@ class Round:
     recipe: TrainingRecipe
     divisions: Sequence[Division]
 
-    def steps(self, candidates: int) -> list[int]:
-        """Batches of each training, if so many candidates were there before the first round."""
-        each = [self.recipe.steps(len(division.training)) for division in self.divisions]
-        return [steps for steps in each for _ in range(min(self.count, candidates))]
+
+def halving_steps(rounds: Sequence[HalvingRound], candidates: int) -> list[int]:
+    """Batches of each training that `successive_halving` makes of so many candidates."""
+    found: list[int] = []
+    for each in rounds:
+        count = min(each.count, candidates)
+        if _compares(count, bool(found)):
+            found += [each.recipe.steps(len(division.training)) for division in each.divisions] * count
+    return found
+
+
+def _compares(candidates: int, later: bool) -> bool:
+    """A later round of one candidate would tell nothing."""
+    return candidates > 1 or not later
 
 
 def draw(projector: Projector, seed: int) -> Iterator[Candidate]:
@@ -175,7 +185,7 @@ def train_and_rank(
 
 def successive_halving(
     candidates: Sequence[Candidate],
-    rounds: Sequence[Round],
+    rounds: Sequence[HalvingRound],
     standardisation: Standardisation,
     *,
     seed: int,
@@ -197,12 +207,14 @@ def successive_halving(
     Returns:
         Those of the last round first, by cross-entropy; then those that went out in the round before it, and so on.
     """
-    total = sum(len(each.steps(len(candidates))) for each in rounds)
+    total = len(halving_steps(rounds, len(candidates)))
     trials = _Trials(standardisation, seed, directory, progress, total, stop)
     ranked: list[Ranked] = []
     waiting = list(candidates)
-    for each in rounds:
-        found = trials.run(waiting[: each.count], each.recipe, each.divisions)
+    for number, each in enumerate(rounds, 1):
+        if not _compares(len(waiting[: each.count]), number > 1):
+            break
+        found = trials.run(waiting[: each.count], each.recipe, each.divisions, number)
         again = {one.candidate.architecture for one in found}
         ranked = found + [one for one in ranked if one.candidate.architecture not in again]
         waiting = [one.candidate for one in ranked]
@@ -231,50 +243,49 @@ class _Trials:
         self.done, self.best, self.stopped = 0, dict[str, float](), False
 
     def run(
-        self, candidates: Iterable[Candidate], recipe: TrainingRecipe, divisions: Sequence[Division]
+        self,
+        candidates: Iterable[Candidate],
+        recipe: TrainingRecipe,
+        divisions: Sequence[Division],
+        number: int = 1,
     ) -> list[Ranked]:
         """By cross-entropy over all divisions, best first: few windows give many equal accuracies.
 
-        A division that was not finished for all of the candidates does not count; of the first one, those that it was
-        finished for are all of them.
+        Args:
+            candidates: what to train; where the trials end early, those that come first are the ones that were trained.
+            recipe: of every training.
+            divisions: every candidate is trained on each; one that is not trained on all of them does not count.
+            number: of the round.
         """
-        found: list[list[Ranked]] = []
-        for division in divisions:
-            ranked = self._on(division, candidates, recipe)
-            if found and len(ranked) < len(found[0]):
-                break
-            found.append(ranked)
-            candidates = [one.candidate for one in ranked]
-            if self.stopped:
-                break
-        windows = [len(division.comparing) for division in divisions[: len(found)]]
-        together = [_pooled(of_one, windows) for of_one in zip(*found, strict=True)]
-        return sorted(together, key=lambda item: item.cross_entropy)
-
-    def _on(self, division: Division, candidates: Iterable[Candidate], recipe: TrainingRecipe) -> list[Ranked]:
-        """In the order of the candidates."""
+        windows = [len(division.comparing) for division in divisions]
         ranked: list[Ranked] = []
         self.best = {}
         for candidate in candidates:
-            self.progress("trials", self.done, self.total, self.best)
             own = recipe.for_network(candidate.network)
-            steps = own.steps(len(division.training))
-            ranked.append(Ranked(candidate, *self._scores(candidate, own, division, steps), steps))
-            self.best = {"accuracy": min(ranked, key=lambda one: one.cross_entropy).accuracy}
-            self.done += 1
-            self.stopped = self.stop()
+            found: list[tuple[float, float]] = []
+            for division in divisions:
+                if self.stopped:
+                    break
+                self.progress("trials", self.done, self.total, self.best)
+                found.append(self._scores(candidate, own, division))
+                self.done += 1
+                self.stopped = self.stop()
+            if len(found) == len(divisions):
+                accuracy, cross_entropy = np.average(found, axis=0, weights=windows).tolist()
+                steps = max(own.steps(len(division.training)) for division in divisions)
+                ranked.append(Ranked(candidate, accuracy, cross_entropy, steps, number))
+                self.best = {"accuracy": min(ranked, key=lambda one: one.cross_entropy).accuracy}
             if self.stopped:
                 break
-        return ranked
+        return sorted(ranked, key=lambda item: item.cross_entropy)
 
     def end(self) -> None:
         """There may have been fewer than announced; the stage has still ended."""
         self.progress("trials", self.total, self.total, self.best)
 
-    def _scores(
-        self, candidate: Candidate, recipe: TrainingRecipe, division: Division, steps: int
-    ) -> tuple[float, float]:
+    def _scores(self, candidate: Candidate, recipe: TrainingRecipe, division: Division) -> tuple[float, float]:
         """Accuracy, and mean cross-entropy in nats."""
+        steps = recipe.steps(len(division.training))
         name = json.dumps([division.name, steps, candidate.architecture.to_json()["choices"]])
         if name not in self.known:
             keras.utils.set_random_seed(self.seed)
@@ -289,9 +300,3 @@ class _Trials:
                 write_atomically(self.file, json.dumps(self.known))
         accuracy, cross_entropy = self.known[name]
         return accuracy, cross_entropy
-
-
-def _pooled(ranked: Sequence[Ranked], windows: Sequence[int]) -> Ranked:
-    """One candidate's figures over the windows of all divisions."""
-    accuracy, cross_entropy = np.average([(one.accuracy, one.cross_entropy) for one in ranked], axis=0, weights=windows)
-    return Ranked(ranked[0].candidate, float(accuracy), float(cross_entropy), max(one.steps for one in ranked))
