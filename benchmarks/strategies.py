@@ -248,7 +248,7 @@ def ranking(data: Path, seed: int, **options: Any) -> None:
     settings = settings_of(options["latency_ms"], options["memory_kb"], seed)
     plan, standardisation = make_plan(dataset, settings), Standardisation.fit(dataset.train)
     parts = (plan.weight_windows, plan.alpha_windows, standardisation)
-    recipe, count = settings.search, options["count"]
+    recipe, count = plan.search, options["count"]
     candidates = (
         plan.projector.explore(count, recipe.explore, seed)
         if options["near_limit"]

@@ -16,7 +16,7 @@ from micronas_tf.space import SpaceConfig
 from micronas_tf.training import TrainingRecipe
 
 SMALL = SpaceConfig(time_filters_max=8, fusion_filters_max=16, time_kernels=(3, 5), fusion_kernels=(3,), extra_cells=0)
-SEARCH = SearchRecipe(trials=12, ample=40)
+SEARCH = SearchRecipe(trials=15, ample=40, few_trials=12)
 SETTINGS = Settings(space=SMALL, search=SEARCH, training=TrainingRecipe(epochs=30, least_steps=0, batch_size=12))
 
 
@@ -41,18 +41,20 @@ def test_where_few_windows_compare_the_last_round_is_a_cross_validation() -> Non
         assert len(one.training) + len(one.comparing) == len(train)
         assert not {*map(bytes, one.training.x)} & {*map(bytes, one.comparing.x)}
     assert len({one.name for one in (*first.divisions, *last.divisions)}) == 4
-    # 12 with 3 epochs of 6 batches (63 windows), 4 with 9 epochs of 5 (60 windows) for each of three folds: 45, made 30
-    # equal parts.
-    assert plan.trial_steps(12) == [18] * 12 + [60] * 12
-    assert plan.trial_steps(3) == [18] * 3 + [60] * 9
+    # 12 with 10 epochs of 6 batches (63 windows), 4 with 30 epochs of 5 (60 windows) for each of three folds.
+    assert plan.search.trials == 12
+    assert plan.trial_steps(12) == [60] * 12 + [150] * 12
+    assert plan.trial_steps(3) == [60] * 3 + [150] * 9
 
 
 def test_enough_windows_compare_as_they_are() -> None:
     plan = plan_of(noise(np.arange(150) % 3))
     assert len(plan.alpha_windows) >= SEARCH.ample
+    assert plan.search == SEARCH
     first, last = plan.trial_rounds()
     assert last.divisions == first.divisions
-    assert plan.trial_steps(12) == [27] * 12 + [90] * 4
+    # 15 with 3 epochs of 9 batches (105 windows), 5 with 9: 81, made 30 equal parts.
+    assert plan.trial_steps(15) == [27] * 15 + [90] * 5
 
 
 def test_subjects_are_kept_apart() -> None:

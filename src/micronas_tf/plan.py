@@ -19,6 +19,7 @@ from micronas_tf.search import (
     Division,
     HalvingRound,
     Projector,
+    SearchRecipe,
     SpaceFigures,
     halving_steps,
     tabulate_figures,
@@ -51,6 +52,11 @@ class Plan:
     alpha_windows: Windows
     folds: tuple[Division, ...]
 
+    @property
+    def search(self) -> SearchRecipe:
+        """The settings' recipe, as these windows take it."""
+        return self.settings.search.comparing_on(len(self.alpha_windows))
+
     def costs(self, network: Network) -> NetworkCosts:
         return network_costs(network, self.source, self.board)
 
@@ -60,13 +66,13 @@ class Plan:
         Args:
             network: that is trained; before it is known, one that is not trained longer than usual.
         """
-        settings, windows = self.settings, len(self.dataset.train)
+        settings, search, windows = self.settings, self.search, len(self.dataset.train)
         training = settings.training if network is None else settings.training.for_network(network)
         quantising = {"ptq": 0, "qat": FINE_TUNING.steps, "qat-scratch": training.batches(windows)}
         testing = len(self.dataset.test) // training.batch_size_for(windows)
         return {
-            "ranking": (settings.search.candidates + settings.search.rungs) * STATISTICS_BATCHES,
-            "trials": round(np.mean(self.trial_steps(settings.search.trials) or [0])),
+            "ranking": (search.candidates + search.rungs) * STATISTICS_BATCHES,
+            "trials": round(np.mean(self.trial_steps(search.trials) or [0])),
             "training": training.steps(windows),
             "quantising": quantising[settings.quantisation],
             "verifying": testing,
@@ -75,7 +81,7 @@ class Plan:
 
     def trial_rounds(self) -> list[HalvingRound]:
         """How many models each round of the trials trains, on what, and how."""
-        search, training = self.settings.search, self.settings.training
+        search, training = self.search, self.settings.training
         usual = (Division("search", self.weight_windows, self.alpha_windows),)
         rounds = [HalvingRound(count, training.shortened(share), usual) for count, share in search.halving()]
         return [*rounds[:-1], *(replace(last, divisions=self.folds or usual) for last in rounds[-1:])]
@@ -88,7 +94,7 @@ class Plan:
         """How many models go through a stage at most, where this is not one."""
         models = self.settings.pareto.points if self.settings.pareto else 1
         each = dict.fromkeys(("training", "quantising", "verifying", "reporting"), models)
-        return {"trials": len(self.trial_steps(self.settings.search.trials)), **each}
+        return {"trials": len(self.trial_steps(self.search.trials)), **each}
 
 
 def make_plan(dataset: Dataset, settings: Settings) -> Plan:

@@ -59,11 +59,11 @@ def _ranked(
     plan: Plan, files: RunDirectory, standardisation: Standardisation, progress: Progress, time: TimeBudget | None
 ) -> tuple[list[Ranked], set[Architecture]]:
     """Architectures within budget, compared on windows that train no weights, best first; what the search proposed."""
-    settings, recipe, seed = plan.settings, plan.settings.search, plan.settings.seed
+    settings, recipe, seed = plan.settings, plan.search, plan.settings.seed
     parts = (plan.weight_windows, plan.alpha_windows, standardisation)
     if settings.strategy == "random":
         # In full: that takes about the time of a search with its trials.
-        count = max(1, recipe.trials // 2)
+        count = max(1, settings.search.trials // 2)
         found = random_search(
             plan.projector, *parts, settings.training, count, seed=seed, directory=files.search, progress=progress
         )
@@ -111,7 +111,7 @@ def _ranked(
 
 def _explored(plan: Plan, count: int) -> list[Candidate]:
     """Random architectures near the limit."""
-    return plan.projector.explore(count, plan.settings.search.explore, plan.settings.seed)
+    return plan.projector.explore(count, plan.search.explore, plan.settings.seed)
 
 
 def _tried(
@@ -119,8 +119,8 @@ def _tried(
 ) -> list[Candidate]:
     """What the supernet ranks first and random ones near the limit, in turn: the time may end with any of them."""
     # A DARTS baseline is to stand for itself.
-    half = plan.settings.search.trials // 2 if plan.settings.strategy == "dnas" else 0
-    found = [one.candidate for one in ranked[: plan.settings.search.trials - half]]
+    half = plan.search.trials // 2 if plan.settings.strategy == "dnas" else 0
+    found = [one.candidate for one in ranked[: plan.search.trials - half]]
     known = {candidate.architecture for candidate in found}
     pool = (read_pool(files.pool) or [one.architecture for one in _explored(plan, half)]) if half else []
     others = (plan.projector.candidate(one, probabilities) for one in pool if one not in known)
@@ -131,7 +131,7 @@ def _tried(
 
 def _candidates(plan: Plan, probabilities: Mapping[str, Sequence[float]], progress: Progress) -> list[Candidate]:
     """The most probable architectures, and those of a ladder up to the limit: undecided gates tell little of size."""
-    recipe = plan.settings.search
+    recipe = plan.search
     best = plan.projector.best(probabilities, recipe.candidates, progress)
     ladder = plan.projector.ladder(probabilities, recipe.rungs, progress)
     return list({candidate.architecture: candidate for candidate in (*best, *ladder)}.values())

@@ -322,7 +322,8 @@ def test_impossible_recipes_are_refused(fields: dict[str, Any]) -> None:
         ({"trial_rounds": 0}, "one round of trials at least"),
         ({"trial_share": 0.0}, "above 0 and at most 1"),
         ({"trial_folds": 1}, "two folds at least"),
-        ({"ample": -1}, "`ample` is not negative"),
+        ({"ample": -1}, "are not negative"),
+        ({"few_trials": -1}, "are not negative"),
         ({"explore": 1.5}, "above 0 and at most 1"),
     ],
 )
@@ -336,7 +337,7 @@ def test_impossible_schedules_are_refused(fields: dict[str, Any], words: str) ->
     # By hand: the least number of steps is spread over the epochs.
     [
         (SearchRecipe(), 7352, 64, 115),
-        (SearchRecipe(), 100, 30, 12),
+        (SearchRecipe(), 100, 30, 6),
         (SearchRecipe(epochs=2, least_steps=0), 100, 30, 4),
         (SearchRecipe(epochs=7, least_steps=100), 10, 10, 15),
     ],

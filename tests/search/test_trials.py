@@ -223,6 +223,14 @@ def test_the_rounds_of_a_recipe() -> None:
     assert SearchRecipe(trials=0).halving() == []
 
 
+def test_the_recipe_of_few_windows() -> None:
+    recipe = SearchRecipe(trials=16, trial_share=0.3, ample=100, few_trials=12)
+    assert recipe.comparing_on(100) is recipe
+    few = recipe.comparing_on(99)
+    assert (few.trials, few.trial_share) == (12, 1.0)
+    assert SearchRecipe(trials=2).comparing_on(9).trials == 2
+
+
 def test_a_damaged_file_of_trials_is_named(tmp_path: Path) -> None:
     (tmp_path / "trials.json").write_text('{"[4, {')
     with pytest.raises(RunError, match=r"trials\.json"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -67,15 +67,17 @@ class SearchRecipe:
         trial_rounds: of successive halving: from one to the next a third of the architectures stays, and is trained
             three times as long.
         trial_share: of the recipe's steps that a trial of the last round takes.
-        trial_folds: of a cross-validation in the last round, where the windows that compare architectures are few.
-        ample: so many windows that compare architectures are enough without a cross-validation.
+        ample: windows that compare architectures below which `few_trials` and `trial_folds` hold, and the last round's
+            trainings are whole ones.
+        few_trials: architectures at most.
+        trial_folds: of the cross-validation that the last round is.
         pool: random architectures near the limit of which the trials take those that the supernet ranks first at the
             end of its warm-up, when no architecture has had more of the training than another; none: any.
         explore: least share of the greatest latency within the budget that a random architecture of the trials has.
     """
 
     epochs: int = 20
-    least_steps: int = 240
+    least_steps: int = 120
     batch_size: int = 64
     warmup: float = 0.25
     weight_learning_rate: float = 1e-3
@@ -96,8 +98,9 @@ class SearchRecipe:
     trials: int = 16
     trial_rounds: int = 2
     trial_share: float = 0.3
-    trial_folds: int = 3
     ample: int = 1000
+    few_trials: int = 12
+    trial_folds: int = 3
     pool: int = 48
     explore: float = 0.85
 
@@ -114,10 +117,10 @@ class SearchRecipe:
                 "A search compares one candidate, one rung and one round of trials at least; trials and pool are not "
                 f"negative. Received: {self}."
             )
-        if self.trial_folds < 2 or self.ample < 0:
+        if self.trial_folds < 2 or min(self.ample, self.few_trials) < 0:
             raise SpaceError(
-                "A cross-validation has two folds at least, and `ample` is not negative. "
-                f"Received: {self.trial_folds}, {self.ample}."
+                "A cross-validation has two folds at least; `ample` and `few_trials` are not negative. "
+                f"Received: {self.trial_folds}, {self.ample}, {self.few_trials}."
             )
         if not 0.0 < self.trial_share <= 1.0 or not 0.0 < self.explore <= 1.0:
             raise SpaceError(
@@ -132,6 +135,16 @@ class SearchRecipe:
     def warm_epochs(self) -> int:
         """Epochs in which only the weights learn."""
         return int(self.warmup * self.epochs)
+
+    def comparing_on(self, windows: int) -> SearchRecipe:
+        """What this is where so many windows compare architectures.
+
+        Of few windows a whole training takes little time, and what a shorter one says of a network there depends on how
+        fast it learns.
+        """
+        if windows >= self.ample:
+            return self
+        return replace(self, trials=min(self.trials, self.few_trials), trial_share=1.0)
 
     def halving(self) -> list[tuple[int, float]]:
         """How many architectures each round of the trials has, and their share of a training."""
