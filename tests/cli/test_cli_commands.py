@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from micronas_tf.boards import board_ids, load_board
 from micronas_tf.cost import default_source, network_costs
 from micronas_tf.models import build_model
 from micronas_tf.space import build_space, largest, lower
+from micronas_tf.supernet import SuperNet
 
 from .conftest import Invoke, assert_refused
 
@@ -229,12 +229,16 @@ def test_a_folder_that_is_not_empty_is_refused(invoke: Invoke, tmp_path: Path) -
     assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
 
 
-def test_an_impossible_budget_is_refused_in_seconds(invoke: Invoke, tmp_path: Path) -> None:
-    """Before any training: nothing but the programs of the projection runs."""
-    invoke("boards")
-    began = time.process_time()
+def test_an_impossible_budget_is_refused_before_any_training(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but the programs of the projection runs: not even a supernet is built."""
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("a supernet")
+
+    monkeypatch.setattr(SuperNet, "of", refuse)
     result = invoke("search", "--latency-ms", "0.05", "--memory-kb", "1", "--out", tmp_path / "out")
-    assert time.process_time() - began < 20
     assert_refused(result, 1, "No architecture for 100×6 windows fits the budget on nucleo_f446re", "Raise the limit")
     assert "latency 0.05 ms (least achievable: " in result.stderr
     assert "arena memory 1,024 B (least achievable: " in result.stderr

@@ -60,10 +60,8 @@ def test_a_link_opened_amid_noise() -> None:
 def test_a_board_that_stays_silent() -> None:
     with FakeBoard() as board, linked(board) as link:
         board.deaf = True
-        began = time.monotonic()
         with pytest.raises(SilenceError, match=r"No answer from the fake board within 0.6 s.*Received: nothing"):
             link.connect()
-        assert time.monotonic() - began < 3
 
 
 def test_silence_on_every_attempt_names_the_request() -> None:
