@@ -91,5 +91,12 @@ def test_recordings_are_kept_apart() -> None:
         assert not {*np.asarray(one.training.recording)} & {*np.asarray(one.comparing.recording)}
 
 
+def test_under_a_time_budget_the_trials_stay_short() -> None:
+    settings = replace(SETTINGS, time_budget_s=60.0)
+    plan = make_plan(Dataset("noise", noise(np.arange(90) % 3), noise([0, 1, 2])), settings)
+    assert plan.search == SEARCH
+    assert [len(one.divisions) for one in plan.trial_rounds()] == [1, 1]
+
+
 def test_without_trials_there_are_no_rounds() -> None:
     assert plan_of(noise(np.arange(90) % 3), replace(SEARCH, trials=0)).trial_rounds() == []

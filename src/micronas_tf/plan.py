@@ -54,7 +54,9 @@ class Plan:
 
     @property
     def search(self) -> SearchRecipe:
-        """The settings' recipe, as these windows take it."""
+        """The settings' recipe, as these windows take it; where time is limited short trials say more than none."""
+        if self.settings.time_budget_s is not None:
+            return self.settings.search
         return self.settings.search.comparing_on(len(self.alpha_windows))
 
     def costs(self, network: Network) -> NetworkCosts:
@@ -115,7 +117,8 @@ def make_plan(dataset: Dataset, settings: Settings) -> Plan:
     projector.check()
     weight_windows, alpha_windows = _divided(train_part, settings.seed)
     search = settings.search
-    folds = () if len(alpha_windows) >= search.ample else _folds(train_part, search.trial_folds, settings.seed)
+    ample = len(alpha_windows) >= search.ample or settings.time_budget_s is not None
+    folds = () if ample else _folds(train_part, search.trial_folds, settings.seed)
     return Plan(dataset, settings, board, source, figures, projector, weight_windows, alpha_windows, folds)
 
 
