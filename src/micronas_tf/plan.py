@@ -38,6 +38,7 @@ class Plan:
     Attributes:
         weight_windows, alpha_windows: the training part once more divided: who trains the weights of a search, and who
             compares its architectures.
+        search: the settings' recipe, as these windows take it; where time is limited short trials say more than none.
         folds: divisions of the training part for the last round of the trials; none where `alpha_windows` are enough,
             or no folds keep apart what these do.
     """
@@ -50,14 +51,8 @@ class Plan:
     projector: Projector
     weight_windows: Windows
     alpha_windows: Windows
+    search: SearchRecipe
     folds: tuple[Division, ...]
-
-    @property
-    def search(self) -> SearchRecipe:
-        """The settings' recipe, as these windows take it; where time is limited short trials say more than none."""
-        if self.settings.time_budget_s is not None:
-            return self.settings.search
-        return self.settings.search.comparing_on(len(self.alpha_windows))
 
     def costs(self, network: Network) -> NetworkCosts:
         return network_costs(network, self.source, self.board)
@@ -116,10 +111,10 @@ def make_plan(dataset: Dataset, settings: Settings) -> Plan:
     projector = Projector(figures, lambda network: network_costs(network, source, board), margin)
     projector.check()
     weight_windows, alpha_windows = _divided(train_part, settings.seed)
-    search = settings.search
-    ample = len(alpha_windows) >= search.ample or settings.time_budget_s is not None
-    folds = () if ample else _folds(train_part, search.trial_folds, settings.seed)
-    return Plan(dataset, settings, board, source, figures, projector, weight_windows, alpha_windows, folds)
+    usual = settings.search
+    search = usual if settings.time_budget_s is not None else usual.comparing_on(len(alpha_windows))
+    folds = () if search is usual else _folds(train_part, search.trial_folds, settings.seed)
+    return Plan(dataset, settings, board, source, figures, projector, weight_windows, alpha_windows, search, folds)
 
 
 def _divided(train: Windows, seed: int) -> tuple[Windows, Windows]:
