@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from micronas_tf.boards import Board, load_board
 from micronas_tf.cost import LatencySource, NetworkCosts, network_costs
-from micronas_tf.datasets import Dataset, Windows, split, subject_folds
+from micronas_tf.datasets import Dataset, Windows, split
 from micronas_tf.errors import DataError
 from micronas_tf.estimation import latency_source, mean_error
 from micronas_tf.ops import Network
 from micronas_tf.quantize import FINE_TUNING
 from micronas_tf.search import (
     STATISTICS_BATCHES,
-    Division,
     HalvingRound,
     Projector,
     SearchRecipe,
@@ -38,9 +37,7 @@ class Plan:
     Attributes:
         weight_windows, alpha_windows: the training part once more divided: who trains the weights of a search, and who
             compares its architectures.
-        search: the settings' recipe, as these windows take it; where time is limited short trials say more than none.
-        folds: divisions of the training part for the last round of the trials; none where `alpha_windows` are enough,
-            or no folds keep apart what these do.
+        search: the settings' recipe, as these windows take it.
     """
 
     dataset: Dataset
@@ -52,7 +49,6 @@ class Plan:
     weight_windows: Windows
     alpha_windows: Windows
     search: SearchRecipe
-    folds: tuple[Division, ...]
 
     def costs(self, network: Network) -> NetworkCosts:
         return network_costs(network, self.source, self.board)
@@ -77,15 +73,12 @@ class Plan:
         }
 
     def trial_rounds(self) -> list[HalvingRound]:
-        """How many models each round of the trials trains, on what, and how."""
-        search, training = self.search, self.settings.training
-        usual = (Division("search", self.weight_windows, self.alpha_windows),)
-        rounds = [HalvingRound(count, training.shortened(share), usual) for count, share in search.halving()]
-        return [*rounds[:-1], *(replace(last, divisions=self.folds or usual) for last in rounds[-1:])]
+        """How many models each round of the trials trains, and how."""
+        return [HalvingRound(count, self.settings.training.shortened(share)) for count, share in self.search.halving()]
 
     def trial_steps(self, candidates: int) -> list[int]:
         """Batches of each model that is trained to compare so many architectures."""
-        return halving_steps(self.trial_rounds(), candidates)
+        return halving_steps(self.trial_rounds(), candidates, len(self.weight_windows))
 
     def repeats(self) -> dict[str, int]:
         """How many models go through a stage at most, where this is not one."""
@@ -111,10 +104,8 @@ def make_plan(dataset: Dataset, settings: Settings) -> Plan:
     projector = Projector(figures, lambda network: network_costs(network, source, board), margin)
     projector.check()
     weight_windows, alpha_windows = _divided(train_part, settings.seed)
-    usual = settings.search
-    search = usual if settings.time_budget_s is not None else usual.comparing_on(len(alpha_windows))
-    folds = () if search is usual else _folds(train_part, search.trial_folds, settings.seed)
-    return Plan(dataset, settings, board, source, figures, projector, weight_windows, alpha_windows, search, folds)
+    search = settings.search.comparing_on(len(alpha_windows))
+    return Plan(dataset, settings, board, source, figures, projector, weight_windows, alpha_windows, search)
 
 
 def _divided(train: Windows, seed: int) -> tuple[Windows, Windows]:
@@ -122,17 +113,3 @@ def _divided(train: Windows, seed: int) -> tuple[Windows, Windows]:
         return split(train, ALPHA_FRACTION, seed=seed)
     except DataError as error:
         raise DataError(f"The training part is divided once more, for the search: {error}") from error
-
-
-def _folds(train: Windows, count: int, seed: int) -> tuple[Division, ...]:
-    """Of a cross-validation; none where there are too few people or recordings, or a fold would lack a class."""
-    people, recordings = (0 if ids is None else len(np.unique(ids)) for ids in (train.subject, train.recording))
-    if people < 2 <= recordings < count:
-        return ()
-    try:
-        folds = list(subject_folds(train, count, seed=seed))
-    except DataError:
-        return ()
-    if any(len(np.unique(learnt.y)) < len(np.unique(train.y)) for learnt, _ in folds):
-        return ()
-    return tuple(Division(f"fold {number} of {count}", *parts) for number, parts in enumerate(folds, 1))

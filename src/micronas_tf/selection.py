@@ -100,7 +100,7 @@ def _ranked(
     found = successive_halving(
         tried,
         plan.trial_rounds(),
-        standardisation,
+        *parts,
         seed=seed,
         directory=files.search,
         progress=progress,
@@ -119,13 +119,13 @@ def _tried(
 ) -> list[Candidate]:
     """What the supernet ranks first and random ones near the limit, in turn: the time may end with any of them."""
     # A DARTS baseline is to stand for itself.
-    half = plan.search.trials // 2 if plan.settings.strategy == "dnas" else 0
-    found = [one.candidate for one in ranked[: plan.search.trials - half]]
+    count = plan.search.random_trials if plan.settings.strategy == "dnas" else 0
+    found = [one.candidate for one in ranked[: plan.search.trials - count]]
     known = {candidate.architecture for candidate in found}
-    pool = (read_pool(files.pool) or [one.architecture for one in _explored(plan, half)]) if half else []
+    pool = (read_pool(files.pool) or [one.architecture for one in _explored(plan, count)]) if count else []
     others = (plan.projector.candidate(one, probabilities) for one in pool if one not in known)
     # A resumed search may know other latencies than those that the pool was drawn with.
-    fitting = islice((candidate for candidate in others if plan.projector.within(candidate.costs)), half)
+    fitting = islice((candidate for candidate in others if plan.projector.within(candidate.costs)), count)
     return [candidate for pair in zip_longest(found, fitting) for candidate in pair if candidate is not None]
 
 

@@ -207,7 +207,7 @@ def test_a_run_that_is_none_is_refused(invoke: Invoke, tmp_path: Path, content: 
     assert_refused(invoke("search", "--resume", tmp_path / "run"), 2)
 
 
-@pytest.mark.parametrize("content", ['{"source": "x.npz"}', '{"schema": 1, "source": "x.npz"}'])
+@pytest.mark.parametrize("content", ['{"source": "x.npz"}', '{"schema": 2, "source": "x.npz"}'])
 def test_a_run_of_another_version_is_refused(invoke: Invoke, tmp_path: Path, content: str) -> None:
     (tmp_path / "run.json").write_text(content)
     assert_refused(invoke("search", "--resume", tmp_path), 2, "of another version of micronas-tf", "Start a new run")

@@ -103,7 +103,7 @@ def test_the_files_of_a_run(finished: tuple[Path, Any]) -> None:
 
 def test_run_file_says_what_was_run(finished: tuple[Path, Any]) -> None:
     record = read(finished[0] / "run.json")
-    assert (record["schema"], record["status"], record["source"]) == (2, "done", None)
+    assert (record["schema"], record["status"], record["source"]) == (3, "done", None)
     assert record["data"]["sha256"] == load_dataset(None).sha256
     assert record["settings"]["seed"] == 0
     assert record["settings"]["board"] == "nucleo_f446re"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +16,6 @@ from micronas_tf.datasets import Standardisation, Windows
 from micronas_tf.errors import BudgetError, RunError
 from micronas_tf.models import build_model
 from micronas_tf.search import (
-    Division,
     HalvingRound,
     Ranked,
     SearchRecipe,
@@ -106,18 +104,12 @@ def test_it_stops_when_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(search(stop=lambda: True)) == 1
 
 
-USUAL = Division("search", TRAIN, ALPHA)
-FOLDS = [Division("fold 1 of 2", ALPHA, TRAIN), Division("fold 2 of 2", waves(24, 2), waves(12, 3))]
-
-
-def halve(
-    directory: Path | None = None, last: Sequence[Division] = (USUAL,), **options: Any
-) -> tuple[list[Architecture], list[Ranked]]:
+def halve(directory: Path | None = None, **options: Any) -> tuple[list[Architecture], list[Ranked]]:
     """What went in, and what came out, of six candidates, then two."""
     chosen = projector(SPACE, Budget(latency_ms=least_ms() * 3))
     candidates = list(islice(draw(chosen, 0), 6))
-    rounds = [HalvingRound(6, RECIPE, [USUAL]), HalvingRound(2, replace(RECIPE, epochs=3), last)]
-    found = successive_halving(candidates, rounds, SCALE, seed=0, directory=directory, **options)
+    rounds = [HalvingRound(6, RECIPE), HalvingRound(2, replace(RECIPE, epochs=3))]
+    found = successive_halving(candidates, rounds, TRAIN, ALPHA, SCALE, seed=0, directory=directory, **options)
     return [candidate.architecture for candidate in candidates], found
 
 
@@ -168,51 +160,12 @@ def test_a_resumed_halving_trains_nothing_twice(tmp_path: Path, pretended: list[
     assert len(pretended) == 8
 
 
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many windows each training's model was compared on; the n-th one has an accuracy of n / 10 and a
-    cross-entropy of n² / 100."""
-    compared: list[int] = []
-
-    def score(log_probabilities: Any, y: Any) -> tuple[float, float]:
-        compared.append(len(y))
-        return len(compared) / 10, len(compared) ** 2 / 100
-
-    monkeypatch.setattr("micronas_tf.search.trials.train", lambda *arguments, **options: {})
-    monkeypatch.setattr("micronas_tf.search.trials.scores", score)
-    return compared
-
-
-def test_the_last_round_is_judged_over_all_of_its_divisions(told: list[int], tmp_path: Path) -> None:
-    heard: list[tuple[int, int]] = []
-    drawn, found = halve(tmp_path, FOLDS, progress=lambda stage, done, total, figures: heard.append((done, total)))
-    # One candidate after the other, on both folds.
-    assert told == [24] * 6 + [36, 12] * 2
-    assert heard == [(done, 10) for done in range(11)]
-    assert [drawn.index(one.candidate.architecture) for one in found] == [0, 1, 2, 3, 4, 5]
-    # The 7th and 8th training, the 9th and 10th; a fold counts with its windows.
-    accuracies, losses = zip(*((one.accuracy, one.cross_entropy) for one in found[:2]), strict=True)
-    assert accuracies == pytest.approx([(36 * 0.7 + 12 * 0.8) / 48, (36 * 0.9 + 12 * 1.0) / 48])
-    assert losses == pytest.approx([(36 * 0.49 + 12 * 0.64) / 48, (36 * 0.81 + 12 * 1.0) / 48])
-    assert [(one.steps, one.round) for one in found] == [(12, 2)] * 2 + [(4, 1)] * 4
-    assert found == halve(tmp_path, FOLDS)[1]
-    assert len(told) == 10
-
-
-@pytest.mark.parametrize("stop_after", [7, 8, 9])
-def test_a_candidate_that_was_not_trained_on_all_divisions_does_not_count(stop_after: int, told: list[int]) -> None:
-    drawn, found = halve(last=FOLDS, stop=lambda: len(told) == stop_after)
-    assert len(told) == stop_after
-    assert [one.round for one in found] == ([1] * 6 if stop_after == 7 else [2] + [1] * 5)
-    assert [drawn.index(one.candidate.architecture) for one in found] == [0, 1, 2, 3, 4, 5]
-
-
-def test_a_later_round_of_one_is_left_out(told: list[int]) -> None:
+def test_a_later_round_of_one_is_left_out(pretended: list[tuple[int, int]]) -> None:
     candidate = next(draw(projector(SPACE, Budget()), 0))
-    rounds = [HalvingRound(6, RECIPE, [USUAL]), HalvingRound(2, RECIPE, FOLDS)]
-    (found,) = successive_halving([candidate], rounds, SCALE, seed=0)
-    assert (len(told), found.round) == (1, 1)
-    assert halving_steps(rounds, 1) == [4]
+    rounds = [HalvingRound(6, RECIPE), HalvingRound(2, RECIPE)]
+    (found,) = successive_halving([candidate], rounds, TRAIN, ALPHA, SCALE, seed=0)
+    assert (len(pretended), found.round) == (1, 1)
+    assert halving_steps(rounds, 1, len(TRAIN)) == [4]
 
 
 def test_the_rounds_of_a_recipe() -> None:
@@ -224,11 +177,20 @@ def test_the_rounds_of_a_recipe() -> None:
 
 
 def test_the_recipe_of_few_windows() -> None:
-    recipe = SearchRecipe(trials=16, trial_share=0.3, ample=100, few_trials=12)
+    recipe = SearchRecipe(trials=16, ample=100, few_trials=12)
     assert recipe.comparing_on(100) is recipe
+    assert recipe.random_trials == 8
     few = recipe.comparing_on(99)
-    assert (few.trials, few.trial_share) == (12, 1.0)
+    assert few == replace(recipe, trials=12, random_share=recipe.few_random_share, pool=0)
+    assert few.random_trials == 8
     assert SearchRecipe(trials=2).comparing_on(9).trials == 2
+
+
+@pytest.mark.parametrize(
+    ("trials", "share", "random"), [(16, 0.5, 8), (1, 0.5, 0), (1, 1.0, 1), (4, 2 / 3, 2), (0, 1, 0)]
+)
+def test_how_many_trials_are_random(trials: int, share: float, random: int) -> None:
+    assert SearchRecipe(trials=trials, random_share=share).random_trials == random
 
 
 def test_a_damaged_file_of_trials_is_named(tmp_path: Path) -> None:

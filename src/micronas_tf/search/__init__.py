@@ -6,7 +6,6 @@ from micronas_tf.search.pool import PoolRanking, read_pool
 from micronas_tf.search.project import Candidate, Least, Projector
 from micronas_tf.search.rank import STATISTICS_BATCHES, Ranked, rank
 from micronas_tf.search.trials import (
-    Division,
     HalvingRound,
     draw,
     halving_steps,
@@ -18,7 +17,6 @@ from micronas_tf.search.trials import (
 __all__ = [
     "STATISTICS_BATCHES",
     "Candidate",
-    "Division",
     "HalvingRound",
     "Least",
     "PoolRanking",

@@ -61,16 +61,17 @@ class SearchRecipe:
         rotation_degrees: of the augmentation, as in the training of the plain model.
         candidates: most probable architectures within budget that are compared in the end.
         rungs: of the ladder of latencies up to the limit, whose most probable architectures are compared as well.
-        trials: architectures that are trained from scratch in the end, half of them by what the search found, half of
-            them random ones near the limit; none: the supernet decides. The strategy `random` trains half as many, all
-            of them random and in full.
+        trials: architectures that are trained from scratch in the end; none: the supernet decides. The strategy
+            `random` trains half as many, all of them random and in full.
+        random_share: of the trials, how many are random ones near the limit; the others are those of what the search
+            found that the supernet ranks first.
         trial_rounds: of successive halving: from one to the next a third of the architectures stays, and is trained
             three times as long.
         trial_share: of the recipe's steps that a trial of the last round takes.
-        ample: windows that compare architectures below which `few_trials` and `trial_folds` hold, and the last round's
-            trainings are whole ones.
-        few_trials: architectures at most.
-        trial_folds: of the cross-validation that the last round is.
+        ample: windows that compare architectures below which `few_trials` and `few_random_share` hold, and the
+            supernet ranks no pool.
+        few_trials: `trials` at most.
+        few_random_share: stands for `random_share`.
         pool: random architectures near the limit of which the trials take those that the supernet ranks first at the
             end of its warm-up, when no architecture has had more of the training than another; none: any.
         explore: least share of the greatest latency within the budget that a random architecture of the trials has.
@@ -98,9 +99,10 @@ class SearchRecipe:
     trials: int = 16
     trial_rounds: int = 2
     trial_share: float = 0.3
+    random_share: float = 0.5
     ample: int = 1000
     few_trials: int = 12
-    trial_folds: int = 3
+    few_random_share: float = 2 / 3
     pool: int = 48
     explore: float = 0.85
 
@@ -117,10 +119,12 @@ class SearchRecipe:
                 "A search compares one candidate, one rung and one round of trials at least; trials and pool are not "
                 f"negative. Received: {self}."
             )
-        if self.trial_folds < 2 or min(self.ample, self.few_trials) < 0:
+        if min(self.ample, self.few_trials) < 0:
+            raise SpaceError(f"`ample` and `few_trials` are not negative. Received: {self.ample}, {self.few_trials}.")
+        if not all(0.0 <= share <= 1.0 for share in (self.random_share, self.few_random_share)):
             raise SpaceError(
-                "A cross-validation has two folds at least; `ample` and `few_trials` are not negative. "
-                f"Received: {self.trial_folds}, {self.ample}, {self.few_trials}."
+                "`random_share` and `few_random_share` are shares, 0 to 1. "
+                f"Received: {self.random_share}, {self.few_random_share}."
             )
         if not 0.0 < self.trial_share <= 1.0 or not 0.0 < self.explore <= 1.0:
             raise SpaceError(
@@ -139,12 +143,16 @@ class SearchRecipe:
     def comparing_on(self, windows: int) -> SearchRecipe:
         """What this is where so many windows compare architectures.
 
-        Of few windows a whole training takes little time, and what a shorter one says of a network there depends on how
-        fast it learns.
+        A supernet that has seen few windows knows little: a trial costs less than its word.
         """
         if windows >= self.ample:
             return self
-        return replace(self, trials=min(self.trials, self.few_trials), trial_share=1.0)
+        return replace(self, trials=min(self.trials, self.few_trials), random_share=self.few_random_share, pool=0)
+
+    @property
+    def random_trials(self) -> int:
+        """How many of the trials are random architectures near the limit."""
+        return int(self.random_share * self.trials)
 
     def halving(self) -> list[tuple[int, float]]:
         """How many architectures each round of the trials has, and their share of a training."""

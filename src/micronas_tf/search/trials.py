@@ -35,43 +35,26 @@ _DRAWS = 500
 """Where none of so many uniform draws fits, random probabilities are projected instead."""
 
 
-@dataclass(frozen=True)
-class Division:
-    """The training part in two.
-
-    Attributes:
-        name: in the file of the trials; no two divisions of a run share it.
-        training: windows that train the weights.
-        comparing: windows that tell how good the architecture is.
-    """
-
-    name: str
-    training: Windows
-    comparing: Windows
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HalvingRound:
     """One round of successive halving.
 
     Attributes:
         count: candidates at most.
         recipe: of every training.
-        divisions: every candidate is trained once on each.
     """
 
     count: int
     recipe: TrainingRecipe
-    divisions: Sequence[Division]
 
 
-def halving_steps(rounds: Sequence[HalvingRound], candidates: int) -> list[int]:
-    """Batches of each training that `successive_halving` makes of so many candidates."""
+def halving_steps(rounds: Sequence[HalvingRound], candidates: int, windows: int) -> list[int]:
+    """Batches of each training that `successive_halving` makes of so many candidates, on so many windows."""
     found: list[int] = []
     for each in rounds:
         count = min(each.count, candidates)
         if _compares(count, bool(found)):
-            found += [each.recipe.steps(len(division.training)) for division in each.divisions] * count
+            found += [each.recipe.steps(windows)] * count
     return found
 
 
@@ -177,8 +160,8 @@ def train_and_rank(
     Returns:
         Best first.
     """
-    trials = _Trials(standardisation, seed, directory, progress, total, stop)
-    ranked = trials.run(candidates, recipe, [Division("search", weight_windows, alpha_windows)])
+    trials = _Trials(weight_windows, alpha_windows, standardisation, seed, directory, progress, total, stop)
+    ranked = trials.run(candidates, recipe)
     trials.end()
     return ranked
 
@@ -186,6 +169,8 @@ def train_and_rank(
 def successive_halving(
     candidates: Sequence[Candidate],
     rounds: Sequence[HalvingRound],
+    weight_windows: Windows,
+    alpha_windows: Windows,
     standardisation: Standardisation,
     *,
     seed: int,
@@ -201,20 +186,19 @@ def successive_halving(
     Args:
         candidates: of the first round.
         rounds: fewer candidates and more batches from one to the next.
-        standardisation, seed, directory, progress: as in `train_and_rank`.
-        stop: asked after each training; True ends the trials.
+        weight_windows, alpha_windows, standardisation, seed, directory, progress, stop: as in `train_and_rank`.
 
     Returns:
         Those of the last round first, by cross-entropy; then those that went out in the round before it, and so on.
     """
-    total = len(halving_steps(rounds, len(candidates)))
-    trials = _Trials(standardisation, seed, directory, progress, total, stop)
+    total = len(halving_steps(rounds, len(candidates), len(weight_windows)))
+    trials = _Trials(weight_windows, alpha_windows, standardisation, seed, directory, progress, total, stop)
     ranked: list[Ranked] = []
     waiting = list(candidates)
     for number, each in enumerate(rounds, 1):
         if not _compares(len(waiting[: each.count]), number > 1):
             break
-        found = trials.run(waiting[: each.count], each.recipe, each.divisions, number)
+        found = trials.run(waiting[: each.count], each.recipe, number)
         again = {one.candidate.architecture for one in found}
         ranked = found + [one for one in ranked if one.candidate.architecture not in again]
         waiting = [one.candidate for one in ranked]
@@ -229,6 +213,8 @@ class _Trials:
 
     def __init__(  # noqa: PLR0917
         self,
+        weight_windows: Windows,
+        alpha_windows: Windows,
         standardisation: Standardisation,
         seed: int,
         directory: Path | None,
@@ -236,45 +222,31 @@ class _Trials:
         total: int,
         stop: Callable[[], bool],
     ) -> None:
-        self.standardisation, self.seed = standardisation, seed
+        self.windows, self.standardisation, self.seed = weight_windows, standardisation, seed
+        self.x, self.y = network_input(alpha_windows, standardisation), alpha_windows.y
         self.file = None if directory is None else directory / TRIALS
         self.known = read_json(self.file) if self.file and self.file.exists() else {}
         self.progress, self.total, self.stop = Repeating(progress), total, stop
         self.done, self.best, self.stopped = 0, dict[str, float](), False
 
-    def run(
-        self,
-        candidates: Iterable[Candidate],
-        recipe: TrainingRecipe,
-        divisions: Sequence[Division],
-        number: int = 1,
-    ) -> list[Ranked]:
-        """By cross-entropy over all divisions, best first: few windows give many equal accuracies.
+    def run(self, candidates: Iterable[Candidate], recipe: TrainingRecipe, number: int = 1) -> list[Ranked]:
+        """By cross-entropy, best first: few windows give many equal accuracies.
 
         Args:
             candidates: what to train; where the trials end early, those that come first are the ones that were trained.
             recipe: of every training.
-            divisions: every candidate is trained on each; one that is not trained on all of them does not count.
             number: of the round.
         """
-        windows = [len(division.comparing) for division in divisions]
         ranked: list[Ranked] = []
         self.best = {}
         for candidate in candidates:
+            self.progress("trials", self.done, self.total, self.best)
             own = recipe.for_network(candidate.network)
-            found: list[tuple[float, float]] = []
-            for division in divisions:
-                if self.stopped:
-                    break
-                self.progress("trials", self.done, self.total, self.best)
-                found.append(self._scores(candidate, own, division))
-                self.done += 1
-                self.stopped = self.stop()
-            if len(found) == len(divisions):
-                accuracy, cross_entropy = np.average(found, axis=0, weights=windows).tolist()
-                steps = max(own.steps(len(division.training)) for division in divisions)
-                ranked.append(Ranked(candidate, accuracy, cross_entropy, steps, number))
-                self.best = {"accuracy": min(ranked, key=lambda one: one.cross_entropy).accuracy}
+            steps = own.steps(len(self.windows))
+            ranked.append(Ranked(candidate, *self._scores(candidate, own, steps), steps, number))
+            self.best = {"accuracy": min(ranked, key=lambda one: one.cross_entropy).accuracy}
+            self.done += 1
+            self.stopped = self.stop()
             if self.stopped:
                 break
         return sorted(ranked, key=lambda item: item.cross_entropy)
@@ -283,19 +255,17 @@ class _Trials:
         """There may have been fewer than announced; the stage has still ended."""
         self.progress("trials", self.total, self.total, self.best)
 
-    def _scores(self, candidate: Candidate, recipe: TrainingRecipe, division: Division) -> tuple[float, float]:
+    def _scores(self, candidate: Candidate, recipe: TrainingRecipe, steps: int) -> tuple[float, float]:
         """Accuracy, and mean cross-entropy in nats."""
-        steps = recipe.steps(len(division.training))
-        name = json.dumps([division.name, steps, candidate.architecture.to_json()["choices"]])
+        name = json.dumps([steps, candidate.architecture.to_json()["choices"]])
         if name not in self.known:
             keras.utils.set_random_seed(self.seed)
             model = build_model(candidate.network, dropout=recipe.dropout)
-            train(model, division.training, self.standardisation, recipe, seed=self.seed, progress=self.progress.again)
+            train(model, self.windows, self.standardisation, recipe, seed=self.seed, progress=self.progress.again)
             # Not `predict`: TensorFlow warns of every model that it traces anew.
-            x = network_input(division.comparing, self.standardisation)
-            parts = (x[start : start + _BATCH] for start in range(0, len(x), _BATCH))
+            parts = (self.x[start : start + _BATCH] for start in range(0, len(self.x), _BATCH))
             found = np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
-            self.known[name] = scores(np.log(found.clip(_LEAST_PROBABILITY)), division.comparing.y)
+            self.known[name] = scores(np.log(found.clip(_LEAST_PROBABILITY)), self.y)
             if self.file:
                 write_atomically(self.file, json.dumps(self.known))
         accuracy, cross_entropy = self.known[name]
