@@ -34,6 +34,14 @@ Activation: TypeAlias = Literal["linear", "relu"]
 KINDS: Final[tuple[OpKind, ...]] = get_args(OpKind)
 NETWORK_SCHEMA: Final = 1
 
+BATCH_NORM_MOMENTUM: Final = 0.9
+"""Of the BatchNorm behind an operator, in the supernet as in a plain model: weights are copied from one to the other.
+Keras' default of 0.99 lags behind on small data sets: few steps an epoch."""
+
+BATCH_NORM_EPSILON: Final = 2e-5
+"""Keras' default of 1e-3 is not small beside the variance that the initial kernels give; TensorFlow's kernels take no
+less than 1.001e-5."""
+
 _WINDOWED: Final = frozenset({"conv2d", "depthwise_conv2d", "average_pool2d", "max_pool2d"})
 
 

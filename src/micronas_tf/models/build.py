@@ -15,14 +15,7 @@ from typing import Any, Final
 import keras
 
 from micronas_tf.errors import ModelError
-from micronas_tf.ops import Network, Node
-
-BATCH_NORM_MOMENTUM: Final = 0.9
-"""Keras' default of 0.99 lags behind on small data sets: few steps an epoch."""
-
-BATCH_NORM_EPSILON: Final = 2e-5
-"""Keras' default of 1e-3 is not small beside the variance that the initial kernels give; TensorFlow's kernels take
-no less than 1.001e-5."""
+from micronas_tf.ops import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, Network, Node
 
 KERNEL_INITIALIZER: Final = {
     "class_name": "VarianceScaling",

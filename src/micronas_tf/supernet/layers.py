@@ -10,11 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from micronas_tf.errors import SpaceError
-
-EPSILON = 2e-5
-"""BatchNorm's epsilon: that of a plain model (`models.build`), so that weights can be copied to it."""
-
-MOMENTUM = 0.9
+from micronas_tf.ops import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 
 
 def prefix_masks(widths: Sequence[int]) -> np.ndarray:
@@ -132,14 +128,14 @@ class DynamicConv2D(keras.layers.Layer):
         outputs = tf.nn.conv2d(inputs, kernel, self.strides, "SAME")
         count = tf.shape(gamma)[0]
         if training:
-            outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(outputs, gamma, beta, epsilon=EPSILON)
+            outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(outputs, gamma, beta, epsilon=BATCH_NORM_EPSILON)
             for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 old = tf.convert_to_tensor(moving)
-                new = MOMENTUM * old[:count] + (1.0 - MOMENTUM) * tf.stop_gradient(batch)
+                new = BATCH_NORM_MOMENTUM * old[:count] + (1.0 - BATCH_NORM_MOMENTUM) * tf.stop_gradient(batch)
                 moving.assign(tf.ensure_shape(tf.concat([new, old[count:]], 0), old.shape))
             return tf.nn.relu(outputs)
         mean, variance = (tf.convert_to_tensor(v)[:count] for v in (self.moving_mean, self.moving_variance))
-        factor = gamma * tf.math.rsqrt(variance + EPSILON)
+        factor = gamma * tf.math.rsqrt(variance + BATCH_NORM_EPSILON)
         return tf.nn.relu(outputs * factor + (beta - mean * factor))
 
     def get_config(self) -> dict[str, Any]:
