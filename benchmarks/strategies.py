@@ -241,8 +241,8 @@ def ranking(data: Path, seed: int, **options: Any) -> None:
     """Kendall's τ between what is known of architectures early and their accuracy after a whole training.
 
     Early is what the supernet says of them, at the end of its warm-up and at the end of the search, and what shorter
-    trainings from scratch say, as long as those of the trials' rounds. All on the windows of the α steps, also where
-    the trials end with a cross-validation; the test part is not looked at.
+    trainings from scratch say, as long as those of the trials' rounds. All on the windows of the α steps; the test
+    part is not looked at.
     """
     dataset = load_dataset(str(data), seed=seed)
     settings = settings_of(options["latency_ms"], options["memory_kb"], seed)

@@ -33,6 +33,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     save_waves(folder)
     assert in_a_process(folder, None) == 0
+    assert len(read_json(folder / "run" / "search" / "pool.json")) > 1
     return folder
 
 

@@ -39,7 +39,7 @@ SMALL = SpaceConfig(time_filters_max=8, fusion_filters_max=16, time_kernels=(3, 
 SETTINGS = Settings(
     budget=Budget(latency_ms=20.0),
     space=SMALL,
-    search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1, trials=2, pool=3),
+    search=SearchRecipe(epochs=2, least_steps=0, batch_size=12, warmup=0.5, candidates=1, trials=2, pool=3, ample=0),
     training=TrainingRecipe(epochs=1, least_steps=0, batch_size=12, stretch=1.0),
 )
 # w gets about 70 % of the 48 train windows: 3 batches of 12 an epoch.
@@ -391,6 +391,20 @@ def test_what_is_tried_is_distinct_and_within_budget(tmp_path: Path) -> None:
         replace(plan, settings=settings), files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed]
     )
     assert [one.architecture for one in tried] == [one.architecture for one in proposed]
+
+
+def test_on_few_windows_eight_of_twelve_trials_are_random(tmp_path: Path) -> None:
+    """No pool was ranked: they are drawn now, and one that the search proposed makes room for another."""
+    plan, files = make_plan(DATA, replace(SETTINGS, search=SearchRecipe(explore=0.01))), RunDirectory(tmp_path)
+    uniform = {group.name: [1 / len(group)] * len(group) for group in plan.figures.space.groups}
+    drawn = [one.architecture for one in plan.projector.explore(16, plan.search.explore, SETTINGS.seed)]
+    known = plan.projector.candidate(drawn[2], uniform)
+    proposed = [known, *(one for one in plan.projector.best(uniform, 9) if one.architecture not in drawn)][:6]
+    tried = selection._tried(plan, files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed])
+    mixed, rest = [one.architecture for one in tried[:8]], [one.architecture for one in tried[8:]]
+    assert mixed[::2] == [one.architecture for one in proposed[:4]]
+    assert mixed[1::2] + rest == [one for one in drawn if one != known.architecture][:8]
+    assert len(tried) == 12
 
 
 def test_where_nothing_random_is_tried_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

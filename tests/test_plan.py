@@ -29,11 +29,13 @@ def noise(count: int) -> Windows:
 def test_where_few_windows_compare_fewer_trials_do() -> None:
     plan = plan_of(90)
     assert len(plan.alpha_windows) < SEARCH.ample
-    assert (plan.search.trials, plan.search.pool) == (12, 0)
+    assert (plan.search.trials, plan.search.random_trials, plan.search.pool) == (12, 8, 0)
     # 12 with 3 epochs of 6 batches (63 windows), 4 with 9: 54, made 30 equal parts.
     assert plan.trial_steps(12) == [18] * 12 + [60] * 4
     assert plan.trial_steps(3) == [18] * 3 + [60] * 3
     assert plan.repeats()["trials"] == 16
+    timed = replace(plan.settings, time_budget_s=60.0)
+    assert make_plan(plan.dataset, timed).search == plan.search
 
 
 def test_enough_windows_take_the_recipe_as_it_is() -> None:

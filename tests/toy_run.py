@@ -31,7 +31,9 @@ SETTINGS = Settings(
     budget=Budget(latency_ms=20.0),
     quantisation="ptq",
     space=SPACE,
-    search=SearchRecipe(epochs=4, least_steps=0, batch_size=12, warmup=0.25, candidates=2, rungs=2, trials=2, pool=3),
+    search=SearchRecipe(
+        epochs=4, least_steps=0, batch_size=12, warmup=0.25, candidates=2, rungs=2, trials=2, pool=3, ample=0
+    ),
     training=TrainingRecipe(epochs=4, least_steps=0, batch_size=12, stretch=1.0),
     saved_model=True,
 )

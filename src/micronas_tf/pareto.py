@@ -73,9 +73,7 @@ def explore(plan: Plan, result: Result, watch: Stopwatch) -> None:
 def _ranked(plan: Plan, result: Result, files: RunDirectory, watch: Stopwatch) -> list[dict[str, Any]]:
     """What the ladder gives and the run's own answer, with the supernet's accuracy, cheapest first."""
     settings = plan.settings
-    supernet = load_supernet(
-        plan.figures, settings.search, files.search, seed=settings.seed, strategy=settings.strategy
-    )
+    supernet = load_supernet(plan.figures, plan.search, files.search, seed=settings.seed, strategy=settings.strategy)
     found = _climb(plan, supernet.probabilities(), watch)
     answer = Candidate(result.architecture, result.network, plan.costs(result.network), 0.0)
     found[answer.architecture] = (_ends(plan)[1], answer)

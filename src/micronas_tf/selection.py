@@ -122,7 +122,8 @@ def _tried(
     count = plan.search.random_trials if plan.settings.strategy == "dnas" else 0
     found = [one.candidate for one in ranked[: plan.search.trials - count]]
     known = {candidate.architecture for candidate in found}
-    pool = (read_pool(files.pool) or [one.architecture for one in _explored(plan, count)]) if count else []
+    # Twice as many are drawn as are tried: a draw may find nothing new.
+    pool = (read_pool(files.pool) or [one.architecture for one in _explored(plan, 2 * count)]) if count else []
     others = (plan.projector.candidate(one, probabilities) for one in pool if one not in known)
     # A resumed search may know other latencies than those that the pool was drawn with.
     fitting = islice((candidate for candidate in others if plan.projector.within(candidate.costs)), count)

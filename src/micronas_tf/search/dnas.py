@@ -151,7 +151,7 @@ class SearchRecipe:
 
     @property
     def random_trials(self) -> int:
-        """How many of the trials are random architectures near the limit."""
+        """How many trials are random architectures near the limit, rounded down: a single one is the search's."""
         return int(self.random_share * self.trials)
 
     def halving(self) -> list[tuple[int, float]]:
