@@ -29,7 +29,7 @@ from micronas_tf.promise import promise_broken
 from micronas_tf.quantize import Int8Report
 from micronas_tf.quantize.runtimes import Arena
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
-from micronas_tf.search import Projector, Ranked, SearchRecipe
+from micronas_tf.search import Projector, Ranked, SearchRecipe, most_varied
 from micronas_tf.selection import find_architecture
 from micronas_tf.settings import Settings
 from micronas_tf.space import SpaceConfig, lower
@@ -393,18 +393,20 @@ def test_what_is_tried_is_distinct_and_within_budget(tmp_path: Path) -> None:
     assert [one.architecture for one in tried] == [one.architecture for one in proposed]
 
 
-def test_on_few_windows_eight_of_twelve_trials_are_random(tmp_path: Path) -> None:
-    """No pool was ranked: they are drawn now, and one that the search proposed makes room for another."""
+def test_on_few_windows_most_trials_are_random_and_vary(tmp_path: Path) -> None:
+    """Nobody has ranked the pool, and what the search proposes makes room for others."""
     plan, files = make_plan(DATA, replace(SETTINGS, search=SearchRecipe(explore=0.01))), RunDirectory(tmp_path)
     uniform = {group.name: [1 / len(group)] * len(group) for group in plan.figures.space.groups}
-    drawn = [one.architecture for one in plan.projector.explore(16, plan.search.explore, SETTINGS.seed)]
+    drawn = [one.architecture for one in plan.projector.explore(plan.search.pool, 0.01, SETTINGS.seed)]
     known = plan.projector.candidate(drawn[2], uniform)
-    proposed = [known, *(one for one in plan.projector.best(uniform, 9) if one.architecture not in drawn)][:6]
+    likely = plan.projector.best(uniform, 6)
+    proposed = [known, *(one for one in likely if one.architecture != known.architecture)]
     tried = selection._tried(plan, files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed])
     mixed, rest = [one.architecture for one in tried[:8]], [one.architecture for one in tried[8:]]
-    assert mixed[::2] == [one.architecture for one in proposed[:4]]
-    assert mixed[1::2] + rest == [one for one in drawn if one != known.architecture][:8]
-    assert len(tried) == 12
+    found = [one.architecture for one in proposed[:4]]
+    assert mixed[::2] == found
+    assert mixed[1::2] + rest == most_varied(plan.figures.space, drawn, found, 12)
+    assert len(tried) == 16
 
 
 def test_where_nothing_random_is_tried_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from micronas_tf.space import SpaceConfig
 from micronas_tf.training import TrainingRecipe
 
 SMALL = SpaceConfig(time_filters_max=8, fusion_filters_max=16, time_kernels=(3, 5), fusion_kernels=(3,), extra_cells=0)
-SEARCH = SearchRecipe(trials=15, ample=40, few_trials=12)
+SEARCH = SearchRecipe(trials=15, ample=40)
 SETTINGS = Settings(space=SMALL, search=SEARCH, training=TrainingRecipe(epochs=30, least_steps=0, batch_size=12))
 
 
@@ -26,14 +26,15 @@ def noise(count: int) -> Windows:
     return Windows.of(np.random.default_rng(0).normal(size=(count, 16, 3)), np.arange(count) % 3)
 
 
-def test_where_few_windows_compare_fewer_trials_do() -> None:
+def test_where_few_windows_compare_more_of_the_trials_are_random() -> None:
     plan = plan_of(90)
     assert len(plan.alpha_windows) < SEARCH.ample
-    assert (plan.search.trials, plan.search.random_trials, plan.search.pool) == (12, 8, 0)
-    # 12 with 3 epochs of 6 batches (63 windows), 4 with 9: 54, made 30 equal parts.
-    assert plan.trial_steps(12) == [18] * 12 + [60] * 4
+    assert plan.search == replace(SEARCH, random_share=SEARCH.few_random_share, rank_pool=False)
+    assert (SEARCH.random_trials, plan.search.random_trials) == (7, 11)
+    # 15 with 3 epochs of 6 batches (63 windows), 5 with 9: 54, made 30 equal parts.
+    assert plan.trial_steps(15) == [18] * 15 + [60] * 5
     assert plan.trial_steps(3) == [18] * 3 + [60] * 3
-    assert plan.repeats()["trials"] == 16
+    assert plan.repeats()["trials"] == 20
     timed = replace(plan.settings, time_budget_s=60.0)
     assert make_plan(plan.dataset, timed).search == plan.search
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice, zip_longest
 from typing import Any
 
@@ -15,6 +15,7 @@ from micronas_tf.search import (
     Candidate,
     PoolRanking,
     Ranked,
+    most_varied,
     random_search,
     rank,
     read_pool,
@@ -76,7 +77,7 @@ def _ranked(
 
     pace = time.pace("search") if time else None
     # Where time is short, what the pool takes is better spent on training; and without a warm-up nobody could rank it.
-    with_pool = settings.strategy == "dnas" and recipe.pool and recipe.trials and recipe.warm_epochs and pace is None
+    with_pool = recipe.rank_pool and recipe.pool and recipe.warm_epochs and _random_trials(plan) and pace is None
     supernet = search(
         plan.figures,
         *parts,
@@ -114,16 +115,25 @@ def _explored(plan: Plan, count: int) -> list[Candidate]:
     return plan.projector.explore(count, plan.search.explore, plan.settings.seed)
 
 
+def _random_trials(plan: Plan) -> int:
+    """Of the trials; a DARTS baseline is to stand for itself."""
+    return plan.search.random_trials if plan.settings.strategy == "dnas" else 0
+
+
+def _varied(plan: Plan, known: Collection[Architecture], count: int) -> list[Architecture]:
+    """Of a pool that nobody has ranked, those that differ most from what is tried already."""
+    pool = [one.architecture for one in _explored(plan, max(plan.search.pool, count))]
+    return most_varied(plan.figures.space, pool, known, count)
+
+
 def _tried(
     plan: Plan, files: RunDirectory, probabilities: Mapping[str, Sequence[float]], ranked: Sequence[Ranked]
 ) -> list[Candidate]:
     """What the supernet ranks first and random ones near the limit, in turn: the time may end with any of them."""
-    # A DARTS baseline is to stand for itself.
-    count = plan.search.random_trials if plan.settings.strategy == "dnas" else 0
+    count = _random_trials(plan)
     found = [one.candidate for one in ranked[: plan.search.trials - count]]
     known = {candidate.architecture for candidate in found}
-    # Twice as many are drawn as are tried: a draw may find nothing new.
-    pool = (read_pool(files.pool) or [one.architecture for one in _explored(plan, 2 * count)]) if count else []
+    pool = (read_pool(files.pool) or _varied(plan, known, count)) if count else []
     others = (plan.projector.candidate(one, probabilities) for one in pool if one not in known)
     # A resumed search may know other latencies than those that the pool was drawn with.
     fitting = islice((candidate for candidate in others if plan.projector.within(candidate.costs)), count)

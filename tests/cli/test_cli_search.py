@@ -176,7 +176,7 @@ def test_the_report_is_of_this_run(finished: tuple[Path, Any]) -> None:
 
 def test_candidates_are_within_budget_and_hold_the_winner(finished: tuple[Path, Any]) -> None:
     candidates = read(finished[0] / "search" / "candidates.json")
-    assert 1 <= len(candidates) <= SearchRecipe().few_trials
+    assert 1 <= len(candidates) <= SearchRecipe().trials
     assert candidates[0]["architecture"] == read(finished[0] / "architecture.json")
     # The last round of the trials first, and within a round the best.
     order = [(-item["round"], item["cross_entropy"]) for item in candidates]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
 from micronas_tf.datasets import Standardisation
 from micronas_tf.errors import RunError, SpaceError
 from micronas_tf.run_directory import read_json
-from micronas_tf.search import PoolRanking, Ranked, SearchRecipe, rank, read_pool, search
+from micronas_tf.search import PoolRanking, Ranked, SearchRecipe, most_varied, rank, read_pool, search
 from micronas_tf.search.checkpoint import load_checkpoint, save_checkpoint
-from micronas_tf.space import build_space
+from micronas_tf.space import build_space, canonical, random_architecture
 from micronas_tf.supernet import SuperNet, copy_weights
 from micronas_tf.training import network_input
 
@@ -178,6 +180,34 @@ def test_a_pool_is_ranked_once_while_the_gates_are_undecided(whole: tuple[SuperN
     assert len(asked) == 1
 
 
+def test_what_differs_most_is_taken_from_a_pool() -> None:
+    """Against the definition, an architecture at a time: the greatest least distance, of equal ones the earlier."""
+    rng = np.random.default_rng(0)
+    pool = [random_architecture(SPACE, rng) for _ in range(20)]
+    known = pool[3:5]
+
+    def distance(one: Architecture, other: Architecture) -> Fraction:
+        one, other = canonical(SPACE, one), canonical(SPACE, other)
+        apart = [abs(g.choices.index(one[g.name]) - g.choices.index(other[g.name])) for g in SPACE.groups]
+        return sum(
+            (Fraction(steps, max(1, len(g) - 1)) for steps, g in zip(apart, SPACE.groups, strict=True)), Fraction()
+        )
+
+    taken: list[Architecture] = []
+    for _ in range(6):
+        taken.append(max(pool, key=lambda one: min(distance(one, other) for other in (*known, *taken))))
+    assert most_varied(SPACE, pool, known, 6) == taken
+    assert len(set(taken)) == 6
+
+
+def test_a_pool_without_others_gives_fewer() -> None:
+    first, second = (random_architecture(SPACE, np.random.default_rng(seed)) for seed in (0, 1))
+    assert first != second
+    assert most_varied(SPACE, [first, second, first], [second], 2) == [first]
+    assert most_varied(SPACE, [first, second, first], [], 9) == [first, second]
+    assert most_varied(SPACE, [], [first], 2) == []
+
+
 def test_without_a_pool_there_is_none(tmp_path: Path) -> None:
     assert read_pool(tmp_path / "pool.json") == []
 
@@ -323,8 +353,7 @@ def test_impossible_recipes_are_refused(fields: dict[str, Any]) -> None:
         ({"trial_share": 0.0}, "above 0 and at most 1"),
         ({"random_share": 1.1}, "are shares, 0 to 1"),
         ({"few_random_share": -0.1}, "are shares, 0 to 1"),
-        ({"ample": -1}, "are not negative"),
-        ({"few_trials": -1}, "are not negative"),
+        ({"ample": -1}, "`ample` is not negative"),
         ({"explore": 1.5}, "above 0 and at most 1"),
     ],
 )

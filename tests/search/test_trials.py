@@ -177,13 +177,9 @@ def test_the_rounds_of_a_recipe() -> None:
 
 
 def test_the_recipe_of_few_windows() -> None:
-    recipe = SearchRecipe(trials=16, ample=100, few_trials=12)
+    recipe = SearchRecipe(ample=100)
     assert recipe.comparing_on(100) is recipe
-    assert recipe.random_trials == 8
-    few = recipe.comparing_on(99)
-    assert few == replace(recipe, trials=12, random_share=recipe.few_random_share, pool=0)
-    assert few.random_trials == 8
-    assert SearchRecipe(trials=2).comparing_on(9).trials == 2
+    assert recipe.comparing_on(99) == replace(recipe, random_share=recipe.few_random_share, rank_pool=False)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from micronas_tf.search.dnas import SearchRecipe, Strategy, expected_costs, load_supernet, search
 from micronas_tf.search.figures import SpaceFigures, tabulate_figures
-from micronas_tf.search.pool import PoolRanking, read_pool
+from micronas_tf.search.pool import PoolRanking, most_varied, read_pool
 from micronas_tf.search.project import Candidate, Least, Projector
 from micronas_tf.search.rank import STATISTICS_BATCHES, Ranked, rank
 from micronas_tf.search.trials import (
@@ -29,6 +29,7 @@ __all__ = [
     "expected_costs",
     "halving_steps",
     "load_supernet",
+    "most_varied",
     "random_search",
     "rank",
     "read_pool",

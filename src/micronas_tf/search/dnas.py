@@ -68,12 +68,11 @@ class SearchRecipe:
         trial_rounds: of successive halving: from one to the next a third of the architectures stays, and is trained
             three times as long.
         trial_share: of the recipe's steps that a trial of the last round takes.
-        ample: windows that compare architectures below which `few_trials` and `few_random_share` hold, and the
-            supernet ranks no pool.
-        few_trials: `trials` at most.
+        ample: windows that compare architectures below which `few_random_share` holds, and the supernet ranks no pool.
         few_random_share: stands for `random_share`.
-        pool: random architectures near the limit of which the trials take those that the supernet ranks first at the
-            end of its warm-up, when no architecture has had more of the training than another; none: any.
+        pool: random architectures near the limit of which the trials take some.
+        rank_pool: they take those that the supernet ranks first at the end of its warm-up, when no architecture has had
+            more of the training than another; else those that differ most.
         explore: least share of the greatest latency within the budget that a random architecture of the trials has.
     """
 
@@ -101,9 +100,9 @@ class SearchRecipe:
     trial_share: float = 0.3
     random_share: float = 0.5
     ample: int = 1000
-    few_trials: int = 12
-    few_random_share: float = 2 / 3
+    few_random_share: float = 0.75
     pool: int = 48
+    rank_pool: bool = True
     explore: float = 0.85
 
     def __post_init__(self) -> None:
@@ -119,8 +118,8 @@ class SearchRecipe:
                 "A search compares one candidate, one rung and one round of trials at least; trials and pool are not "
                 f"negative. Received: {self}."
             )
-        if min(self.ample, self.few_trials) < 0:
-            raise SpaceError(f"`ample` and `few_trials` are not negative. Received: {self.ample}, {self.few_trials}.")
+        if self.ample < 0:
+            raise SpaceError(f"`ample` is not negative. Received: {self.ample}.")
         if not all(0.0 <= share <= 1.0 for share in (self.random_share, self.few_random_share)):
             raise SpaceError(
                 "`random_share` and `few_random_share` are shares, 0 to 1. "
@@ -147,7 +146,7 @@ class SearchRecipe:
         """
         if windows >= self.ample:
             return self
-        return replace(self, trials=min(self.trials, self.few_trials), random_share=self.few_random_share, pool=0)
+        return replace(self, random_share=self.few_random_share, rank_pool=False)
 
     @property
     def random_trials(self) -> int:
