@@ -78,7 +78,8 @@ def most_varied(
 
     def distances(other: np.ndarray) -> np.ndarray:
         # Rounded: equal ones stay equal, in whatever order they are summed.
-        return np.abs(points - other).sum(axis=1).round(9)
+        found: np.ndarray = np.abs(points - other).sum(axis=1).round(9)
+        return found
 
     nearest = np.full(len(pool), np.inf)
     for other in places(known):
