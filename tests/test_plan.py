@@ -26,15 +26,15 @@ def noise(count: int) -> Windows:
     return Windows.of(np.random.default_rng(0).normal(size=(count, 16, 3)), np.arange(count) % 3)
 
 
-def test_where_few_windows_compare_more_of_the_trials_are_random() -> None:
+def test_where_few_windows_compare_more_trials_are_random_and_the_last_are_whole() -> None:
     plan = plan_of(90)
     assert len(plan.alpha_windows) < SEARCH.ample
-    assert plan.search == replace(SEARCH, random_share=SEARCH.few_random_share, rank_pool=False)
+    assert plan.search == SEARCH.comparing_on(len(plan.alpha_windows))
     assert (SEARCH.random_trials, plan.search.random_trials) == (7, 11)
-    # 15 with 3 epochs of 6 batches (63 windows), 5 with 9: 54, made 30 equal parts.
-    assert plan.trial_steps(15) == [18] * 15 + [60] * 5
-    assert plan.trial_steps(3) == [18] * 3 + [60] * 3
-    assert plan.repeats()["trials"] == 20
+    # 15 with 3 epochs of 6 batches (63 windows), 5 with 10 and 2 with all 30.
+    assert plan.trial_steps(15) == [18] * 15 + [60] * 5 + [180] * 2
+    assert plan.trial_steps(3) == [18] * 3 + [60] * 3 + [180] * 2
+    assert plan.repeats()["trials"] == 22
     timed = replace(plan.settings, time_budget_s=60.0)
     assert make_plan(plan.dataset, timed).search == plan.search
 

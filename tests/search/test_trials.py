@@ -179,7 +179,11 @@ def test_the_rounds_of_a_recipe() -> None:
 def test_the_recipe_of_few_windows() -> None:
     recipe = SearchRecipe(ample=100)
     assert recipe.comparing_on(100) is recipe
-    assert recipe.comparing_on(99) == replace(recipe, random_share=recipe.few_random_share, rank_pool=False)
+    few = recipe.comparing_on(99)
+    assert few == replace(recipe, random_share=0.75, trial_rounds=3, trial_share=1.0, rank_pool=False)
+    counts, shares = zip(*few.halving(), strict=True)
+    assert counts == (16, 6, 2)
+    assert shares == pytest.approx((1 / 9, 1 / 3, 1))
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,8 @@ class SearchRecipe:
         trial_rounds: of successive halving: from one to the next a third of the architectures stays, and is trained
             three times as long.
         trial_share: of the recipe's steps that a trial of the last round takes.
-        ample: windows that compare architectures below which `few_random_share` holds, and the supernet ranks no pool.
-        few_random_share: stands for `random_share`.
+        ample: windows that compare architectures below which `few_random_share` and `few_trial_rounds` stand for
+            `random_share` and `trial_rounds`, the last round's trainings are whole ones, and no pool is ranked.
         pool: random architectures near the limit of which the trials take some.
         rank_pool: they take those that the supernet ranks first at the end of its warm-up, when no architecture has had
             more of the training than another; else those that differ most.
@@ -101,6 +101,7 @@ class SearchRecipe:
     random_share: float = 0.5
     ample: int = 1000
     few_random_share: float = 0.75
+    few_trial_rounds: int = 3
     pool: int = 48
     rank_pool: bool = True
     explore: float = 0.85
@@ -113,7 +114,10 @@ class SearchRecipe:
                 "A search's tightening is a share, its entropy weight not negative, `decided` below 1. "
                 f"Received: {self.tightening}, {self.entropy_weight}, {self.decided}."
             )
-        if min(self.candidates, self.rungs, self.trial_rounds) < 1 or min(self.trials, self.pool) < 0:
+        if (
+            min(self.candidates, self.rungs, self.trial_rounds, self.few_trial_rounds) < 1
+            or min(self.trials, self.pool) < 0
+        ):
             raise SpaceError(
                 "A search compares one candidate, one rung and one round of trials at least; trials and pool are not "
                 f"negative. Received: {self}."
@@ -142,11 +146,18 @@ class SearchRecipe:
     def comparing_on(self, windows: int) -> SearchRecipe:
         """What this is where so many windows compare architectures.
 
-        A supernet that has seen few windows knows little: a trial costs less than its word.
+        A supernet that has seen few windows knows little: a trial costs less than its word. So does a short training of
+        networks that are nearly as good as each other, and there a whole one takes little time.
         """
         if windows >= self.ample:
             return self
-        return replace(self, random_share=self.few_random_share, rank_pool=False)
+        return replace(
+            self,
+            random_share=self.few_random_share,
+            trial_rounds=self.few_trial_rounds,
+            trial_share=1.0,
+            rank_pool=False,
+        )
 
     @property
     def random_trials(self) -> int:
