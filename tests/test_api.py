@@ -20,7 +20,7 @@ from micronas_tf.errors import BoardError, DataError, MicronasError, RunError, S
 from micronas_tf.front import Pareto
 from micronas_tf.progress import silent
 from micronas_tf.record import run_record
-from micronas_tf.run_directory import RunDirectory, write_json
+from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, write_json
 from micronas_tf.search import SearchRecipe
 from micronas_tf.settings import Settings
 from micronas_tf.space import SpaceConfig
@@ -293,7 +293,7 @@ def test_resume_needs_a_run(tmp_path: Path) -> None:
 
 
 def test_a_run_on_arrays_cannot_be_resumed(tmp_path: Path) -> None:
-    write_json(RunDirectory(tmp_path).run, {"schema": 2, "source": "arrays"})
+    write_json(RunDirectory(tmp_path).run, {"schema": RUN_SCHEMA, "source": "arrays"})
     with pytest.raises(DataError, match=r"Save them as \.npz"):
         api.resume(tmp_path)
 

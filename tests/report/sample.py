@@ -14,7 +14,7 @@ from micronas_tf.boards import Budget, load_board
 from micronas_tf.cost import NetworkCosts, arena_head_bytes, default_source, network_costs
 from micronas_tf.estimation import operator_figures
 from micronas_tf.ops import Network
-from micronas_tf.run_directory import RunDirectory, read_json, write_json
+from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, read_json, write_json
 from micronas_tf.space import SearchSpace, build_space, canonical, largest, lower, random_architecture
 
 CLASSES = ("walking", "sitting", "lying")
@@ -135,7 +135,7 @@ def described_data(window: int, sensors: int, rate_hz: float | None, tested: int
 def record(classes: Sequence[str], budget: dict[str, Any], space: SearchSpace, source: str | None) -> dict[str, Any]:
     """`run.json`, with the settings that a report reads."""
     return {
-        "schema": 2,
+        "schema": RUN_SCHEMA,
         "source": source,
         "window": None,
         "hop": None,
