@@ -35,8 +35,14 @@ def test_where_few_windows_compare_more_trials_are_random_and_the_last_are_whole
     assert plan.trial_steps(15) == [18] * 15 + [60] * 5 + [180] * 2
     assert plan.trial_steps(3) == [18] * 3 + [60] * 3 + [180] * 2
     assert plan.repeats()["trials"] == 22
-    timed = replace(plan.settings, time_budget_s=60.0)
-    assert make_plan(plan.dataset, timed).search == plan.search
+
+
+def test_under_a_time_budget_the_trials_of_few_windows_stay_short() -> None:
+    timed = replace(SETTINGS, search=SEARCH, time_budget_s=60.0)
+    plan = make_plan(Dataset("noise", noise(90), noise(3)), timed)
+    assert plan.search == replace(SEARCH, random_share=SEARCH.few_random_share, rank_pool=False)
+    # 15 with 3 epochs of 6 batches (63 windows), 5 with 9: 54, made 30 equal parts.
+    assert plan.trial_steps(15) == [18] * 15 + [60] * 5
 
 
 def test_enough_windows_take_the_recipe_as_it_is() -> None:

@@ -104,7 +104,8 @@ def make_plan(dataset: Dataset, settings: Settings) -> Plan:
     projector = Projector(figures, lambda network: network_costs(network, source, board), margin)
     projector.check()
     weight_windows, alpha_windows = _divided(train_part, settings.seed)
-    search = settings.search.comparing_on(len(alpha_windows))
+    timed = settings.time_budget_s is not None
+    search = settings.search.comparing_on(len(alpha_windows), time_is_limited=timed)
     return Plan(dataset, settings, board, source, figures, projector, weight_windows, alpha_windows, search)
 
 

@@ -143,21 +143,17 @@ class SearchRecipe:
         """Epochs in which only the weights learn."""
         return int(self.warmup * self.epochs)
 
-    def comparing_on(self, windows: int) -> SearchRecipe:
+    def comparing_on(self, windows: int, *, time_is_limited: bool = False) -> SearchRecipe:
         """What this is where so many windows compare architectures.
 
         A supernet that has seen few windows knows little: a trial costs less than its word. So does a short training of
-        networks that are nearly as good as each other, and there a whole one takes little time.
+        networks that are nearly as good as each other, and there a whole one takes little time. Where time is limited,
+        short ones still say more than none.
         """
         if windows >= self.ample:
             return self
-        return replace(
-            self,
-            random_share=self.few_random_share,
-            trial_rounds=self.few_trial_rounds,
-            trial_share=1.0,
-            rank_pool=False,
-        )
+        few = replace(self, random_share=self.few_random_share, rank_pool=False)
+        return few if time_is_limited else replace(few, trial_rounds=self.few_trial_rounds, trial_share=1.0)
 
     @property
     def random_trials(self) -> int:
