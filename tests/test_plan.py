@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,8 @@ SEARCH = SearchRecipe(trials=15, ample=40)
 SETTINGS = Settings(space=SMALL, search=SEARCH, training=TrainingRecipe(epochs=30, least_steps=0, batch_size=12))
 
 
-def plan_of(windows: int, search: SearchRecipe = SEARCH) -> Plan:
-    return make_plan(Dataset("noise", noise(windows), noise(3)), replace(SETTINGS, search=search))
+def plan_of(windows: int, **settings: Any) -> Plan:
+    return make_plan(Dataset("noise", noise(windows), noise(3)), replace(SETTINGS, **settings))
 
 
 def noise(count: int) -> Windows:
@@ -38,8 +39,7 @@ def test_where_few_windows_compare_more_trials_are_random_and_the_last_are_whole
 
 
 def test_under_a_time_budget_the_trials_of_few_windows_stay_short() -> None:
-    timed = replace(SETTINGS, search=SEARCH, time_budget_s=60.0)
-    plan = make_plan(Dataset("noise", noise(90), noise(3)), timed)
+    plan = plan_of(90, time_budget_s=60.0)
     assert plan.search == replace(SEARCH, random_share=SEARCH.few_random_share, rank_pool=False)
     # 15 with 3 epochs of 6 batches (63 windows), 5 with 9: 54, made 30 equal parts.
     assert plan.trial_steps(15) == [18] * 15 + [60] * 5
@@ -54,4 +54,4 @@ def test_enough_windows_take_the_recipe_as_it_is() -> None:
 
 
 def test_without_trials_there_are_no_rounds() -> None:
-    assert plan_of(90, replace(SEARCH, trials=0)).trial_rounds() == []
+    assert plan_of(90, search=replace(SEARCH, trials=0)).trial_rounds() == []
