@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
+from math import ceil
 
 import click
 import numpy as np
@@ -84,12 +85,16 @@ def least_budgets(setting: Setting, figure: MemoryFigure) -> Budget:
     return budget
 
 
-def refusals(setting: Setting, least: Budget) -> list[bool]:
-    """Each limit alone, just below the least, must be refused with the least; at the least it must not be."""
+def refusals(setting: Setting, least: Budget) -> tuple[list[bool], float]:
+    """Each limit alone, just below the least, must be refused with the least; at the least it must not be.
+
+    Returns:
+        Whether each was right, and seconds of the processor that a refusal took.
+    """
     latency, memory, flash = least.latency_ms or 0.0, least.memory_bytes or 0, least.flash_bytes or 0
     nothing = Budget(memory_figure=least.memory_figure)
     below = [
-        (replace(nothing, latency_ms=latency * (1 - 1e-6)), f"(least achievable: {latency:.2f} ms)"),
+        (replace(nothing, latency_ms=latency * (1 - 1e-6)), f"(least achievable: {ceil(100 * latency) / 100:.2f} ms)"),
         (replace(nothing, memory_bytes=memory - 1), f"(least achievable: {memory:,} B)"),
         (replace(nothing, flash_bytes=flash - 1), f"(least achievable: {flash:,} B)"),
     ]
@@ -98,9 +103,10 @@ def refusals(setting: Setting, least: Budget) -> list[bool]:
         replace(nothing, memory_bytes=memory),
         replace(nothing, flash_bytes=flash),
     )
-    return [setting.refuses(budget, figure) for budget, figure in below] + [
-        not setting.refuses(budget, "") for budget in at
-    ]
+    began = time.process_time()
+    refused = [setting.refuses(budget, figure) for budget, figure in below]
+    seconds = (time.process_time() - began) / len(below)
+    return refused + [not setting.refuses(budget, "") for budget in at], seconds
 
 
 def budgets(least: Budget) -> Iterator[Budget]:
@@ -134,10 +140,10 @@ def main(shapes: tuple[str, ...], boards: tuple[str, ...]) -> None:
         outcomes, seconds, refused, refusal_seconds = [], [], [], []
         for number, board in enumerate(boards or BOARDS):
             setting = Setting.of(shape, board)
-            began = time.process_time()
             least = least_budgets(setting, "peak" if number == 1 else "arena")
-            refused += refusals(setting, least)
-            refusal_seconds.append((time.process_time() - began) / 7)
+            right, taken = refusals(setting, least)
+            refused += right
+            refusal_seconds.append(taken)
             for seed, (budget, gates) in enumerate(zip(budgets(least), [*GATES] * 4, strict=True)):
                 outcome, taken = answer(setting, budget, gates, seed)
                 outcomes.append(outcome)

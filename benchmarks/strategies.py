@@ -1,4 +1,4 @@
-"""The search against random search at equal wall time, Kendall's τ of its rankings, the cost of ending it early.
+"""The search against random search at equal time, Kendall's τ of its rankings, the cost of ending it early.
 
     python benchmarks/strategies.py compare natops.npz --latency-ms 15 --latency-ms 50 --latency-ms 150
     python benchmarks/strategies.py ranking natops.npz
@@ -167,7 +167,10 @@ def main() -> None:
 @click.option("--results", default="strategies.jsonl", show_default=True, type=click.Path(path_type=Path))
 @click.option("--runs", default="runs/strategies", show_default=True, type=click.Path(path_type=Path))
 def compare(data: Path, results: Path, runs: Path, **options: Any) -> None:
-    """Run the pairs that are not in the results yet, then print the pooled difference."""
+    """Run the pairs that are not in the results yet, then print the difference.
+
+    It is pooled over all pairs of the results with this clock and so many trainings.
+    """
     for seed in range(options["seeds"]):
         for limit in options["limits"]:
             key = {
@@ -176,23 +179,25 @@ def compare(data: Path, results: Path, runs: Path, **options: Any) -> None:
                 "memory_kb": options["memory_kb"],
                 "seed": seed,
                 "trainings": options["trainings"],
+                "clock": options["clock"],
             }
             if find(results, key) is None:
                 settings = settings_of(limit, options["memory_kb"], seed)
-                pair = _pair(data, settings, runs, CLOCKS[options["clock"]], options["trainings"])
+                pair = _pair(data, settings, runs, options["clock"], options["trainings"])
                 keep(results, {**key, **pair})
-    rows = [row for row in read(results) if row["trainings"] == options["trainings"]]
+    asked = {name: options[name] for name in ("trainings", "clock")}
+    rows = [row for row in read(results) if asked.items() <= row.items()]
     click.echo(pooled([row["dnas"] - row["random"] for row in rows]))
     click.echo(spread(rows))
 
 
-def _pair(data: Path, settings: Settings, runs: Path, clock: Callable[[], float], trainings: int) -> dict[str, Any]:
+def _pair(data: Path, settings: Settings, runs: Path, clock: str, trainings: int) -> dict[str, Any]:
     dataset = load_dataset(str(data), seed=settings.seed)
-    name = f"{data.stem}-{settings.budget.latency_ms:g}-{settings.budget.memory_bytes}-{settings.seed}"
+    name = f"{data.stem}-{settings.budget.latency_ms:g}-{settings.budget.memory_bytes}-{clock}-{settings.seed}"
     found = runs / f"{name}.json"
     if not found.exists():
-        seconds = find_by_dnas(dataset, settings, runs / f"{name}-dnas", clock)
-        trials = find_at_random(dataset, settings, runs / f"{name}-random", seconds, clock)
+        seconds = find_by_dnas(dataset, settings, runs / f"{name}-dnas", CLOCKS[clock])
+        trials = find_at_random(dataset, settings, runs / f"{name}-random", seconds, CLOCKS[clock])
         write_json(found, {"seconds": round(seconds, 1), "trials": trials})
     each = {way: accuracies(dataset, settings, runs / f"{name}-{way}", trainings) for way in WAYS}
     means = {way: float(np.mean(values)) for way, values in each.items()}

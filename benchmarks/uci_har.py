@@ -66,7 +66,7 @@ PAPER_BASELINES = {"DARTS, softmax (paper)": 92.01, "DARTS, Gumbel (paper)": 92.
 
 def run_case(case: Case, data: Path, seed: int, folder: Path, quantize: str) -> dict[str, Any]:
     """One run, or the rest of one that was interrupted."""
-    directory = folder / f"{cases().index(case)}-{seed}"
+    directory = folder / f"{data.stem}-{cases().index(case)}-{quantize}-{seed}"
     if RunDirectory(directory).run.exists():
         metrics = resume(directory).metrics
     else:
@@ -81,8 +81,7 @@ def run_case(case: Case, data: Path, seed: int, folder: Path, quantize: str) -> 
         )
         metrics = nas.fit(data).metrics
     return {
-        "case": case.name,
-        "seed": seed,
+        **key_of(case, data, seed, quantize),
         "int8_accuracy": metrics["int8"]["accuracy"],
         "int8_macro_f1": metrics["int8"]["macro_f1"],
         "float_accuracy": metrics["float"]["accuracy"],
@@ -91,6 +90,10 @@ def run_case(case: Case, data: Path, seed: int, folder: Path, quantize: str) -> 
         "arena_bytes": metrics["arena_bytes"],
         "kept": bool(metrics["within_budget"] and metrics["verified"]),
     }
+
+
+def key_of(case: Case, data: Path, seed: int, quantize: str) -> dict[str, Any]:
+    return {"data": data.stem, "case": case.name, "quantize": quantize, "seed": seed}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -126,13 +129,14 @@ def main(data: Path, results: Path, runs: Path, **options: Any) -> None:
     """Run what is not in the results yet, then print the table."""
     for seed in range(options["seeds"]):
         for case in [case for index, case in enumerate(cases()) if not options["wanted"] or index in options["wanted"]]:
-            if find(results, {"case": case.name, "seed": seed}) is not None:
+            if find(results, key_of(case, data, seed, options["quantize"])) is not None:
                 continue
             try:
                 keep(results, run_case(case, data, seed, runs, options["quantize"]))
             except BudgetError as error:
                 raise click.ClickException(f"{case.name}, seed {seed}: {error}") from error
-    click.echo(table(read(results)))
+    asked = {"data": data.stem, "quantize": options["quantize"]}
+    click.echo(table([row for row in read(results) if asked.items() <= row.items()]))
 
 
 if __name__ == "__main__":

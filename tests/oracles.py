@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from micronas_tf.space import SearchSpace
 
 NormalForm = frozenset[tuple[str, int]]
 
@@ -26,3 +31,13 @@ def normal_form(choices: Mapping[str, int]) -> NormalForm | None:
                 del parts["bottleneck"]
         kept |= {(f"{cell}.{part}", value) for part, value in parts.items()}
     return frozenset(kept)
+
+
+def total(space: SearchSpace, figures: Sequence[npt.NDArray[np.float64]], architecture: Mapping[str, int]) -> float:
+    """Sum of a tabulated figure over the rows that exist in this architecture."""
+    result = 0.0
+    for site, table in zip(space.sites, figures, strict=True):
+        if site.exists(architecture):
+            index = tuple(space.group(name).choices.index(architecture[name]) for name in site.width_groups)
+            result += float(table[index])
+    return result

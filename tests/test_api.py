@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from micronas_tf.errors import BoardError, DataError, MicronasError, RunError, S
 from micronas_tf.front import Pareto
 from micronas_tf.progress import silent
 from micronas_tf.record import run_record
-from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, write_json
+from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, read_json, write_json
 from micronas_tf.search import SearchRecipe
 from micronas_tf.settings import Settings
 from micronas_tf.space import SpaceConfig
@@ -287,6 +288,23 @@ def test_an_unknown_way_to_quantise_is_refused() -> None:
         api.MicroNAS(quantize="int4")  # type: ignore[arg-type]
 
 
+def test_points_without_a_front_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="Give pareto, too, or neither"):
+        api.MicroNAS(pareto_points=3)
+    assert api.MicroNAS(pareto="memory").settings.pareto == Pareto("memory")
+
+
+def test_the_time_of_reading_the_data_counts(called: Called, tmp_path: Path) -> None:
+    before = time.monotonic()
+    search = api.MicroNAS(out=tmp_path / "run", verbose=False)
+    search.fit(X, np.arange(40) % 2)
+    assert before <= called.options["started"] <= time.monotonic()
+    search.started = 5.0
+    search.out = tmp_path / "another"
+    search.fit(X, np.arange(40) % 2)
+    assert called.options["started"] == 5.0
+
+
 def test_resume_needs_a_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"run\.json is missing"):
         api.resume(tmp_path / "none")
@@ -312,6 +330,13 @@ def test_resume_takes_the_settings_and_the_data_of_the_run(called: Called, tmp_p
     api.resume(folder.path, time_budget="10m", pareto="latency", pareto_points=2, verbose=False)
     assert called.settings == replace(search.settings, time_budget_s=600.0, pareto=Pareto("latency", 2))
     assert called.options["afterwards"] is pareto.explore
+    record = read_json(folder.run)
+    write_json(folder.run, {**record, "seconds": {"search": 500.0, "training": 100.0}})
+    with pytest.raises(RunError, match=r"used up its time budget of 600 s \(600 s\): none is left for --pareto"):
+        api.resume(folder.path, time_budget="10m", pareto="latency", verbose=False)
+    api.resume(folder.path, time_budget="11m", pareto="latency", verbose=False)
+    assert called.settings.pareto == Pareto("latency")
+    write_json(folder.run, record)
     np.savez(tmp_path / "mine.npz", x=X.astype("float32") + 1, y=np.arange(40) % 2)
     with pytest.raises(DataError, match="has changed since the run was started"):
         api.resume(folder.path, verbose=False)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from micronas_tf import console
 from micronas_tf.boards import Budget
-from micronas_tf.console import show_estimate, show_fit, show_summary
+from micronas_tf.console import show_estimate, show_fit, show_front, show_summary
 
 NAME = "[rev-b] [/y] :rocket:"
 LONG = Path(*["a folder of many words"] * 5)
@@ -50,7 +50,8 @@ def test_each_file_of_a_run_is_a_line_of_its_own(capsys: pytest.CaptureFixture[s
     lines = printed.splitlines()
     assert str(directory / "model.tflite") in lines
     assert lines[-1] == str(directory / "bundle")
-    assert any(line.startswith("time budget 0:10:00") and line.endswith("trials 1000 of 3000 steps") for line in lines)
+    (spent,) = [line for line in lines if line.startswith("time budget 0:10:00")]
+    assert spent.endswith("training 1000 of 3000 steps, trials 1000 of 3000")
     assert squeezed(f"lookup table {NAME}") in squeezed(printed)
 
 
@@ -90,3 +91,13 @@ def test_a_bar_learns_a_new_total(monkeypatch: pytest.MonkeyPatch) -> None:
             progress(stage, done, total, {})
         bars = {task.description: (task.completed, task.total, task.finished) for task in progress.bars.tasks}
     assert bars == {"projecting": (6, 6, True), "search": (96, 96, True)}
+
+
+def test_models_that_had_no_time_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    costs = {"limit": 5.0, "latency_ms": 4.0, "arena_bytes": 1024, "flash_bytes": 2048, "supernet_accuracy": 0.5}
+    point = {**costs, "int8_accuracy": 0.9, "trained": True, "chosen": True, "knee": False, "folder": None}
+    late = {**point, "int8_accuracy": None, "trained": False, "chosen": False, "folder": "pareto/1"}
+    show_front({"axis": "latency", "points": [point, {**late, "folder": None}]})
+    assert "no time" not in capsys.readouterr().out
+    show_front({"axis": "latency", "points": [late, point, {**late, "folder": "pareto/2"}]})
+    assert "2 more had no time: micronas-tf search --resume, with a larger --time-budget" in capsys.readouterr().out

@@ -296,6 +296,28 @@ def test_points_without_time_are_left_out(tmp_path: Path, monkeypatch: pytest.Mo
     assert sum(point["trained"] for point in front["points"]) == 1
 
 
+def test_fewer_points_rather_than_worthless_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 s are left for three points. Half the 200 s of training, and 40 s that cannot be shortened: 140 each."""
+    timed = replace(settings("latency", latency_ms=20.0), time_budget_s=1440.0)
+    job = Job(tmp_path, timed, monkeypatch)
+    job.explore(training=150.0, quantising=50.0, verifying=30.0, reporting=10.0)
+    assert job.trained[0][1].time_budget_s == pytest.approx(140.0)
+
+
+def test_a_front_is_of_the_runs_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another architecture, or other latencies: what the front knows is no longer true, and is found anew."""
+    job = Job(tmp_path, settings("latency", latency_ms=20.0), monkeypatch)
+    front = job.explore()
+    job.ranked.clear()
+    job.explore()
+    assert not job.ranked
+    for point in front["points"]:
+        point["latency_ms"] *= 1.5
+    write_json(job.files.pareto, front)
+    assert job.explore()["points"] != front["points"]
+    assert job.ranked
+
+
 def test_points_share_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     timed = replace(settings("latency", latency_ms=20.0), time_budget_s=1400.0)
     job = Job(tmp_path, timed, monkeypatch)

@@ -25,6 +25,7 @@ from micronas_tf.estimation import mean_error
 from micronas_tf.front import Pareto
 from micronas_tf.pipeline import run
 from micronas_tf.plan import make_plan
+from micronas_tf.progress import silent
 from micronas_tf.promise import promise_broken
 from micronas_tf.quantize import Int8Report
 from micronas_tf.quantize.runtimes import Arena
@@ -135,14 +136,30 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     assert again.tflite == b"int8"
     # What is trained or found anew takes what followed from it along.
     (cut / "model.keras").unlink()
+    (cut / "saved_model").mkdir()
+    write_json(cut / "verify.json", {})
     with pytest.raises(KeyboardInterrupt):
         start(cut, Heard("training", 0))
-    assert not (cut / "model.tflite").exists()
+    assert not any((cut / name).exists() for name in ("model.tflite", "verify.json", "saved_model"))
     start(cut)
     (cut / "architecture.json").unlink()
     with pytest.raises(KeyboardInterrupt):
         start(cut, Heard("projecting", 0))
     assert not any((cut / name).exists() for name in ("network.json", "model.keras", "model.tflite"))
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_run_without_time_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Interrupted in its training: with what is used, 1 s cannot be kept. Once all is trained, nothing is refused."""
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path, Heard("training", 0))
+    late = replace(SETTINGS, time_budget_s=1.0)
+    write_json(tmp_path / "run.json", {**read_json(tmp_path / "run.json"), "seconds": {"search": 2.0}})
+    with pytest.raises(RunError, match=r"Received: 1 s, of which [2-9] s are used; this job needs about"):
+        start(tmp_path, settings=late)
+    assert not (tmp_path / "model.keras").exists()
+    start(tmp_path)
+    assert start(tmp_path, settings=late).tflite == b"int8"
 
 
 @pytest.mark.usefixtures("cheap")
@@ -223,7 +240,8 @@ def test_the_ranking_of_the_pool_is_heard_as_the_search(tmp_path: Path, monkeypa
     plan, files = make_plan(DATA, SETTINGS), RunDirectory(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         find_architecture(plan, files, Standardisation.fit(DATA.train), lambda *said: heard.append(said))
-    assert heard == [("search", 3, 6, {"accuracy": 0.5})] * 2
+    # Once by the search itself, then with every network that is drawn, and while they are ranked.
+    assert heard == [("search", 3, 6, {"accuracy": 0.5})] * (1 + SETTINGS.search.pool + 1 + 1)
 
 
 def test_settings_survive_json() -> None:
@@ -384,11 +402,11 @@ def test_what_is_tried_is_distinct_and_within_budget(tmp_path: Path) -> None:
     write_json(files.pool, [{"architecture": one.to_json()} for one in (proposed[0].architecture, *others[:2])])
     tight = Budget(latency_ms=(slow + fast) / 2)
     plan = replace(plan, projector=Projector(replace(plan.figures, budget=tight), plan.costs))
-    tried = selection._tried(plan, files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed])
+    tried = selection._tried(plan, files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed], silent)
     assert [one.architecture for one in tried] == [proposed[0].architecture, others[1], proposed[1].architecture]
     settings = replace(settings, strategy="darts-softmax")
     tried = selection._tried(
-        replace(plan, settings=settings), files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed]
+        replace(plan, settings=settings), files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed], silent
     )
     assert [one.architecture for one in tried] == [one.architecture for one in proposed]
 
@@ -401,7 +419,7 @@ def test_on_few_windows_most_trials_are_random_and_vary(tmp_path: Path) -> None:
     known = plan.projector.candidate(drawn[2], uniform)
     likely = plan.projector.best(uniform, 6)
     proposed = [known, *(one for one in likely if one.architecture != known.architecture)]
-    tried = selection._tried(plan, files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed])
+    tried = selection._tried(plan, files, uniform, [Ranked(one, 0.5, 1.0) for one in proposed], silent)
     mixed, rest = [one.architecture for one in tried[:8]], [one.architecture for one in tried[8:]]
     found = [one.architecture for one in proposed[:4]]
     assert mixed[::2] == found
@@ -421,5 +439,5 @@ def test_where_nothing_random_is_tried_nothing_is_drawn(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(Projector, "explore", refuse)
     for other in (settings, replace(settings, strategy="darts-gumbel", search=replace(settings.search, trials=4))):
-        tried = selection._tried(replace(plan, settings=other), files, uniform, [Ranked(proposed, 0.5, 1.0)])
+        tried = selection._tried(replace(plan, settings=other), files, uniform, [Ranked(proposed, 0.5, 1.0)], silent)
         assert [one.architecture for one in tried] == [proposed.architecture]

@@ -49,6 +49,7 @@ def test_enough_windows_take_the_recipe_as_it_is() -> None:
     plan = plan_of(150)
     assert len(plan.alpha_windows) >= SEARCH.ample
     assert plan.search == SEARCH
+    assert plan_of(150, time_budget_s=60.0).search == replace(SEARCH, rank_pool=False)
     # 15 with 3 epochs of 9 batches (105 windows), 5 with 9: 81, made 30 equal parts.
     assert plan.trial_steps(15) == [27] * 15 + [90] * 5
 

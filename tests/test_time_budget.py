@@ -67,10 +67,7 @@ JOBS = {
 }
 
 
-def simulate(job: Job, limit_s: float | None, folder: Path, *, models: int = 1) -> tuple[float, TimeBudget]:
-    """The whole job; seconds at its end."""
-    clock = Clock()
-    record = RunRecord(folder / "run.json", {})
+def budget_of(job: Job, limit_s: float | None, path: Path, clock: Clock, *, models: int = 1) -> TimeBudget:
     watch = Stopwatch(silent, {}, lambda seconds: None, now=clock)
     counts = {
         "ranking": 400,
@@ -80,23 +77,36 @@ def simulate(job: Job, limit_s: float | None, folder: Path, *, models: int = 1) 
         "verifying": job.batches,
     }
     repeats = {"trials": len(job.trials), **dict.fromkeys(("training", "quantising", "verifying", "reporting"), models)}
-    budget = TimeBudget(limit_s, watch, record, counts, repeats)
+    return TimeBudget(limit_s, watch, RunRecord(path, {}), counts, repeats)
 
-    def walk(stage: str, times: tuple[float, float, float], steps: int) -> None:
-        clock.time += times[0]
-        pace = budget.pace(stage)
-        if pace is None:
-            clock.time += times[1] + times[2] * (steps - 1)
-            return
-        pace.now = clock
-        pace.begin(steps)
-        while not pace.finished:
-            clock.time += times[2] if pace.done else times[1]
-            pace.step()
-            watch(stage, pace.done, pace.total, {})
 
+def walk(budget: TimeBudget, clock: Clock, stage: str, times: tuple[float, float, float], steps: int) -> None:
+    clock.time += times[0]
+    pace = budget.pace(stage)
+    if pace is None:
+        clock.time += times[1] + times[2] * (steps - 1)
+        return
+    pace.now = clock
+    pace.begin(steps)
+    while not pace.finished:
+        clock.time += times[2] if pace.done else times[1]
+        pace.step()
+        budget.watch(stage, pace.done, pace.total, {})
+
+
+def deliver(job: Job, budget: TimeBudget, clock: Clock) -> None:
+    """What every model goes through."""
+    walk(budget, clock, "training", job.training, job.steps[1])
+    walk(budget, clock, "quantising", job.quantising, job.steps[2])
+    clock.time += job.verifying + job.reporting
+
+
+def simulate(job: Job, limit_s: float | None, folder: Path, *, models: int = 1) -> tuple[float, TimeBudget]:
+    """The whole job; seconds at its end. Further models are runs of their own, which share the time that is left."""
+    clock = Clock()
+    budget = budget_of(job, limit_s, folder / "run.json", clock, models=models)
     clock.time += job.start
-    walk("search", job.search, job.steps[0])
+    walk(budget, clock, "search", job.search, job.steps[0])
     clock.time += job.projecting + job.ranking
     rounds = budget.rounds("trials", job.trial_steps)
     if rounds is None:
@@ -106,11 +116,11 @@ def simulate(job: Job, limit_s: float | None, folder: Path, *, models: int = 1) 
             clock.time += trial
             if rounds.step():
                 break
-    for left in range(models, 0, -1):
-        budget.repeats |= dict.fromkeys(("training", "quantising", "verifying", "reporting"), left)
-        walk("training", job.training, job.steps[1])
-        walk("quantising", job.quantising, job.steps[2])
-        clock.time += job.verifying + job.reporting
+    deliver(job, budget, clock)
+    for others in range(models - 1, 0, -1):
+        assert limit_s is not None
+        own = budget_of(job, (limit_s - clock.time) / others, folder / f"{others}.json", clock)
+        deliver(job, own, clock)
     return clock.time, budget
 
 
@@ -163,6 +173,26 @@ def test_many_models_share_the_time(tmp_path: Path) -> None:
     job = JOBS["UCI-HAR"]
     seconds, _ = simulate(job, 300.0, tmp_path, models=4)
     assert 0.7 * 300 <= seconds <= 1.1 * 300
+
+
+def test_a_run_that_is_too_late_does_not_go_on(tmp_path: Path) -> None:
+    """Its search has used 95 of 100 s. A training and a quantising of the least steps take 10 at least."""
+    clock = Clock()
+    budget = budget_of(JOBS["UCI-HAR"], 100.0, tmp_path / "run.json", clock, models=4)
+    clock.time = 95.0
+    budget.check("trials")  # nothing has been measured yet, and there is some time left
+    budget.record.keep_units(10.0, 0.1)
+    fixed_s = 10 * (0.2 + 0.6 + 0.4 + 1.0) + 46 * 0.1  # preparations, and the windows that are verified
+    least_s = 0.1 * (60 * 0.2 + 30 * 0.25)
+    with pytest.raises(RunError, match="100 s, of which 95 s are used; this job needs about") as refused:
+        budget.check("trials")
+    enough = float(str(refused.value).split("about ")[1].split(" s")[0])
+    assert enough == pytest.approx(1.1 * (95 + fixed_s + least_s), abs=10)
+    larger = budget_of(JOBS["UCI-HAR"], enough, tmp_path / "run.json", clock, models=4)
+    larger.record.keep_units(10.0, 0.1)
+    clock.time = 95.0
+    larger.check("trials")
+    budget_of(JOBS["UCI-HAR"], None, tmp_path / "run.json", clock).check("trials")
 
 
 def test_the_choices_are_in_the_record(tmp_path: Path) -> None:

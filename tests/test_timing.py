@@ -100,17 +100,18 @@ def walk(
     first_s: float = 20.0,
     stop_at: int | None = None,
     resume: Changes = (),
+    done: int = 0,
     used_s: float = 0.0,
     **options: Any,
 ) -> tuple[Pace, float, list[float]]:
     """A stage on a machine whose steps take `step_s(step)`: the pace, the seconds it took, its positions."""
     clock = Clock()
     pace = Pace(lambda first, step: limit_s - used_s - (clock.time - 1000.0), changes=resume, now=clock, **options)
-    pace.begin(recipe)
+    pace.begin(recipe, done)
     positions = []
     while not pace.finished and pace.done != stop_at:
         positions.append(pace.position)
-        clock.time += first_s if pace.done == 0 else step_s(pace.done)
+        clock.time += first_s if pace.done == done else step_s(pace.done)
         pace.step()
     return pace, clock.time - 1000.0, [*positions, pace.position]
 
@@ -191,6 +192,9 @@ def test_a_stage_that_can_refuse_does_so_before_it_chooses() -> None:
     with pytest.raises(RunError, match="too short"):
         walk(MACHINES["steady"], 22.0, least=50, refuse=refuse, keep=kept.append)
     assert kept == []
+    # A resumed stage that has had them has lost its time, too.
+    with pytest.raises(RunError, match="too short"):
+        walk(MACHINES["steady"], 18.0, least=50, done=70, refuse=refuse, keep=kept.append)
     # With room for the least steps it is not asked.
     assert walk(MACHINES["steady"], 27.0, least=50, refuse=refuse)[0].done >= 50
 

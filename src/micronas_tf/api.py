@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -56,7 +57,7 @@ class MicroNAS:
         saved_model: also write a SavedModel.
         time_budget: the whole job's, a duration like `10m`, or seconds; None: no limit.
         pareto: `latency` or `memory`: also train models along that cost, from the same search.
-        pareto_points: how many, the answer to the budget included.
+        pareto_points: how many, the answer to the budget included; 5 when None.
         out: folder of the run; a new one in `runs/` when None.
         verbose: show progress on standard error.
     """
@@ -81,7 +82,7 @@ class MicroNAS:
         saved_model: bool = False,
         time_budget: str | float | None = None,
         pareto: Axis | None = None,
-        pareto_points: int = 5,
+        pareto_points: int | None = None,
         out: str | Path | None = None,
         verbose: bool = True,
     ) -> None:
@@ -102,7 +103,7 @@ class MicroNAS:
             else TrainingRecipe(epochs=_to_int(epochs), least_steps=0, stretch=1.0),
             saved_model=saved_model,
             time_budget_s=_to_seconds(time_budget),
-            pareto=None if pareto is None else Pareto(pareto, _to_int(pareto_points)),
+            pareto=_front(pareto, pareto_points),
         )
         self.out = None if out is None else Path(out)
         self.verbose = verbose
@@ -135,6 +136,7 @@ class MicroNAS:
         Raises:
             MicronasError: bad data, unknown board, impossible budget; the message says what to do.
         """
+        started = time.monotonic() if self.started is None else self.started
         if y is None and not (x is None or isinstance(x, str | Path)):
             raise DataError("Arrays need labels: fit(x, y). Received: y=None.")
         if y is None:
@@ -153,17 +155,18 @@ class MicroNAS:
             _refuse({"window": window, "hop": hop}, "are for tables of samples. Arrays are windows already: [N, T, S].")
             about = {"source": "arrays"}
             dataset = _from_arrays(x, y, test, test_fraction, self.settings.seed, about_windows)
-        return self.run(dataset, about)
+        return self.run(dataset, about, started=started)
 
-    def run(self, dataset: Dataset, about: dict[str, Any]) -> Result:
-        """`fit` on a dataset that is loaded already."""
+    def run(self, dataset: Dataset, about: dict[str, Any], *, started: float | None = None) -> Result:
+        """`fit` on a dataset that is loaded already, `started` as the attribute, which holds when it is None."""
         board = self.settings.board.removesuffix(".toml")
         name = f"{dataset.name}-{Path(board).name}-{datetime.now():%Y%m%d-%H%M%S}".replace(" ", "_")
         directory = self.out or Path("runs") / name
         files = RunDirectory(directory)
         files.claim()
         try:
-            return _run(dataset, self.settings, directory, about, verbose=self.verbose, started=self.started)
+            began = self.started if started is None else started
+            return _run(dataset, self.settings, directory, about, verbose=self.verbose, started=began)
         except MicronasError:
             files.release()
             raise
@@ -174,7 +177,7 @@ def resume(
     *,
     time_budget: str | float | None = None,
     pareto: Axis | None = None,
-    pareto_points: int = 5,
+    pareto_points: int | None = None,
     verbose: bool = True,
     started: float | None = None,
 ) -> Result:
@@ -191,6 +194,7 @@ def resume(
         RunError: no run there.
         DataError: the data are no longer the same, or the run was started on arrays.
     """
+    started = time.monotonic() if started is None else started
     record = read_json(RunDirectory(Path(directory)).run)
     if not isinstance(record, dict) or "source" not in record:
         raise RunError(
@@ -206,8 +210,9 @@ def resume(
     settings = Settings.from_json(record["settings"])
     if time_budget is not None:
         settings = replace(settings, time_budget_s=_to_seconds(time_budget))
-    if pareto is not None:
-        settings = replace(settings, pareto=Pareto(pareto, _to_int(pareto_points)))
+    if front := _front(pareto, pareto_points):
+        settings = replace(settings, pareto=front)
+        _refuse_late_front(Path(directory), settings, sum(record.get("seconds", {}).values()))
     about = {name: record[name] for name in ("source", "window", "hop", "test_fraction")}
     dataset = load_dataset(**about, seed=settings.seed)
     if dataset.sha256 != record["data"]["sha256"]:
@@ -300,6 +305,23 @@ def _space(space: SpaceConfig | None, extra_cells: int | None) -> SpaceConfig:
             f"extra_cells={extra_cells}. Leave one out."
         )
     return space
+
+
+def _front(axis: Axis | None, points: int | None) -> Pareto | None:
+    if axis is not None:
+        return Pareto(axis) if points is None else Pareto(axis, _to_int(points))
+    if points is not None:
+        raise RunError("pareto_points says how many models pareto trains. Give pareto, too, or neither.")
+    return None
+
+
+def _refuse_late_front(directory: Path, settings: Settings, used_s: float) -> None:
+    """A run keeps its time budget, and a front that is asked for later takes time, too."""
+    if settings.time_budget_s is not None and used_s >= settings.time_budget_s:
+        raise RunError(
+            f"The run in {directory} has used up its time budget of {settings.time_budget_s:g} s ({used_s:.0f} s): "
+            "none is left for --pareto. Give a larger --time-budget, too."
+        )
 
 
 def _to_seconds(duration: str | float | None) -> float | None:

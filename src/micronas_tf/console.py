@@ -142,7 +142,10 @@ def show_summary(metrics: Mapping[str, Any], directory: Path) -> None:
 
 def _time(time: Mapping[str, Any]) -> str:
     """How the time budget was spent, and what it cost."""
-    steps = ", ".join(f"{stage} {taken} of {recipe} steps" for stage, (taken, recipe) in time["steps"].items())
+    steps = ", ".join(
+        f"{stage} {taken} of {recipe}" + ("" if stage == "trials" else " steps")
+        for stage, (taken, recipe) in time["steps"].items()
+    )
     used = f"time budget {_clock(time['budget_s'])}, used {_clock(time['used_s'])}"
     return f"{used}: {steps}" if steps else used
 
@@ -170,6 +173,12 @@ def show_front(front: Mapping[str, Any]) -> None:
         scores = (f"{point['int8_accuracy']:.2%}", f"{point['supernet_accuracy']:.2%}")
         table.add_row(unit(point["limit"]), *costs, *scores, ", ".join(marks))
     console.print(table)
+    left_out = sum(point["folder"] is not None and not point["trained"] for point in front["points"])
+    if left_out:
+        console.print(
+            f"{left_out} more had no time: micronas-tf search --resume, with a larger --time-budget, trains them.",
+            soft_wrap=True,
+        )
 
 
 def show_estimate(figures: Mapping[str, Any]) -> None:

@@ -68,6 +68,18 @@ def clear_temporaries(folder: Path) -> None:
             _remove(path)
 
 
+def discard(path: Path) -> None:
+    """Delete a file or a folder, if it is there.
+
+    Raises:
+        RunError: it cannot be deleted.
+    """
+    try:
+        _remove(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)

@@ -6,7 +6,6 @@ by the supernet's accuracy, and the networks that nothing beats are trained, eac
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
@@ -15,7 +14,7 @@ from typing import Any, Final
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
 from micronas_tf.errors import BudgetError
-from micronas_tf.files import unwritable
+from micronas_tf.files import discard
 from micronas_tf.front import Axis, knee, ladder, non_dominated, spread
 from micronas_tf.pipeline import Result, run
 from micronas_tf.plan import Plan
@@ -40,7 +39,7 @@ _SHARE: Final = 0.6
 """Of the search's seconds: after these the ladder ends, once it has its two ends and their middle."""
 
 _LEAST_SHARE: Final = 0.5
-"""Of what the run's own model took: a point that has less time is not trained."""
+"""Of what the training and the quantising of the run's own model took: a point that has less time is not trained."""
 
 
 def explore(plan: Plan, result: Result, watch: Stopwatch) -> None:
@@ -56,7 +55,7 @@ def explore(plan: Plan, result: Result, watch: Stopwatch) -> None:
     assert asked is not None
     request = {"axis": asked.axis, "asked": asked.points}
     front = read_json(files.pareto) if files.pareto.exists() else {}
-    if {name: front.get(name) for name in request} != request:
+    if {name: front.get(name) for name in request} != request or not _is_around(plan, front, result):
         points = _ranked(plan, result, files, watch)
         front = {"schema": SCHEMA, **request, "points": points}
         _choose(plan, points, asked.points)
@@ -68,6 +67,13 @@ def explore(plan: Plan, result: Result, watch: Stopwatch) -> None:
             return
         _train(plan, point, files, budget_s, _numbered(watch, number + 1, len(waiting)))
         _update(plan, front, files, result)
+
+
+def _is_around(plan: Plan, front: Mapping[str, Any], result: Result) -> bool:
+    """Whether the front is one around the run's answer, at the latencies that are known now."""
+    chosen = next(point for point in front["points"] if point["chosen"])
+    latency_ms = plan.costs(result.network).latency.latency_ms
+    return Architecture.from_json(chosen["architecture"]) == result.architecture and chosen["latency_ms"] == latency_ms
 
 
 def _ranked(plan: Plan, result: Result, files: RunDirectory, watch: Stopwatch) -> list[dict[str, Any]]:
@@ -118,7 +124,7 @@ def _climb(
     assert asked is not None
     limits = ladder(*_ends(plan), _RUNGS * asked.points)
     found: dict[Architecture, tuple[float, Candidate]] = {}
-    allowed_s = watch.total + _SHARE * watch.seconds.get("search", inf)
+    allowed_s = min(watch.total + _SHARE * watch.seconds.get("search", inf), plan.settings.time_budget_s or inf)
     for number, limit in enumerate(limits):
         watch("exploring", number, len(limits), {})
         if number >= _LEAST_RUNGS and watch.total > allowed_s:
@@ -181,7 +187,7 @@ def _train(
     own = RunDirectory(files.path / point["folder"])
     architecture = Architecture.from_json(point["architecture"])
     if not _is_of(own, architecture):
-        _empty(own)
+        discard(own.path)
         write_json(own.network, lower(plan.figures.space, architecture).to_json())
         write_json(own.architecture, architecture.to_json())
     if budget_s is not None and own.run.exists():
@@ -200,22 +206,17 @@ def _is_of(own: RunDirectory, architecture: Architecture) -> bool:
     return own.architecture.exists() and Architecture.from_json(read_json(own.architecture)) == architecture
 
 
-def _empty(own: RunDirectory) -> None:
-    """Raises RunError if the folder cannot be deleted."""
-    try:
-        if own.path.exists():
-            shutil.rmtree(own.path)
-    except OSError as error:
-        raise unwritable(own.path, error) from error
-
-
 def _seconds_for(plan: Plan, watch: Stopwatch, points: int) -> float | None:
     """The time of the next point, of `points` to come; 0 if there is not enough left for one."""
     if plan.settings.time_budget_s is None:
         return None
     left = plan.settings.time_budget_s - watch.total
-    needed = sum(watch.seconds.get(stage, 0.0) for stage in ("training", "quantising", "verifying", "reporting"))
-    return left / points if left > needed * _LEAST_SHARE else 0.0
+    training, quantising, *others = (
+        watch.seconds.get(stage, 0.0) for stage in ("training", "quantising", "verifying", "reporting")
+    )
+    # Fewer points with a training that is worth something, rather than all of them with one that is not.
+    least = _LEAST_SHARE * (training + quantising) + sum(others)
+    return max(left / points, least) if left > least else 0.0
 
 
 def _numbered(watch: Progress, number: int, count: int) -> Progress:

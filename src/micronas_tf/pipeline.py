@@ -21,7 +21,7 @@ from micronas_tf.architecture import Architecture
 from micronas_tf.datasets import Dataset, Standardisation
 from micronas_tf.details import compare_float_and_ptq, run_details
 from micronas_tf.errors import RunError
-from micronas_tf.files import clear_temporaries, write_atomically
+from micronas_tf.files import clear_temporaries, discard, write_atomically
 from micronas_tf.models import build_model, export_saved_model, load_model, save_model
 from micronas_tf.ops import Network
 from micronas_tf.plan import Plan, make_plan
@@ -119,6 +119,8 @@ def _stages(
     """One after the other; the times of all are kept by `run`."""
     progress: Progress = watch
     time = TimeBudget(plan.settings.time_budget_s, watch, record, plan.steps(), plan.repeats())
+    if done := _last_done(files):
+        time.check(done)
     standardisation = Standardisation.fit(plan.dataset.train)
     write_json(files.standardisation, standardisation.to_json())
     candidate = find_architecture(plan, files, standardisation, progress, time)
@@ -145,6 +147,15 @@ def _stages(
     return result
 
 
+def _last_done(files: RunDirectory) -> str:
+    """The last stage of a resumed run that will not be done again; empty if there is none, or nothing is left to do."""
+    if files.model.exists():
+        return "" if files.flatbuffer.exists() else "training"
+    if files.architecture.exists():
+        return "trials"
+    return "search" if files.probabilities.exists() else ""
+
+
 def train_model(  # noqa: PLR0917
     plan: Plan,
     files: RunDirectory,
@@ -161,7 +172,8 @@ def train_model(  # noqa: PLR0917
             export_saved_model(model, files.saved_model)
         return model
     # What follows from a model goes with it.
-    files.flatbuffer.unlink(missing_ok=True)
+    for path in (files.flatbuffer, files.verify, files.saved_model):
+        discard(path)
     keras.utils.set_random_seed(settings.seed)
     model = build_model(network, dropout=settings.training.dropout)
     recipe = settings.training.for_network(network)
@@ -187,6 +199,7 @@ def quantise(  # noqa: PLR0917
     """The int8 flatbuffer, by the chosen way."""
     if files.flatbuffer.exists():
         return files.flatbuffer.read_bytes()
+    discard(files.verify)
     # As `train` has left it: tf.data mixes the global seed into its streams, and a resumed run comes here directly.
     keras.utils.set_random_seed(plan.settings.seed)
     settings, windows = plan.settings, plan.dataset.train

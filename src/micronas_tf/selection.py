@@ -34,7 +34,7 @@ def find_architecture(
     progress: Progress,
     time: TimeBudget | None = None,
 ) -> Candidate:
-    """Search, project what was found onto the budget, and take the best of the most probable.
+    """Search, project what was found onto the budget, and take the best of those that are compared.
 
     Raises:
         BudgetError: no architecture fits.
@@ -73,11 +73,13 @@ def _ranked(
     searching = Repeating(progress)
 
     def pool_by(supernet: SuperNet) -> list[Ranked]:
-        return rank(supernet, _explored(plan, recipe.pool), *parts, seed=seed, progress=searching.again)
+        return rank(
+            supernet, _explored(plan, recipe.pool, searching.again), *parts, seed=seed, progress=searching.again
+        )
 
     pace = time.pace("search") if time else None
-    # Where time is short, what the pool takes is better spent on training; and without a warm-up nobody could rank it.
-    with_pool = recipe.rank_pool and recipe.pool and recipe.warm_epochs and _random_trials(plan) and pace is None
+    # Without a warm-up nobody could rank it.
+    with_pool = recipe.rank_pool and recipe.pool and recipe.warm_epochs and _random_trials(plan)
     supernet = search(
         plan.figures,
         *parts,
@@ -94,7 +96,7 @@ def _ranked(
     candidates = _candidates(plan, probabilities, progress)
     proposed = {candidate.architecture for candidate in candidates}
     ranked = rank(supernet, candidates, *parts, seed=seed, progress=progress)
-    tried = _tried(plan, files, probabilities, ranked) if recipe.trials else []
+    tried = _tried(plan, files, probabilities, ranked, progress) if recipe.trials else []
     rounds = time.rounds("trials", plan.trial_steps(len(tried))) if time and tried else None
     if not tried or (rounds is not None and not rounds.begin()):
         return ranked, proposed
@@ -110,9 +112,9 @@ def _ranked(
     return found, proposed
 
 
-def _explored(plan: Plan, count: int) -> list[Candidate]:
+def _explored(plan: Plan, count: int, progress: Progress) -> list[Candidate]:
     """Random architectures near the limit."""
-    return plan.projector.explore(count, plan.search.explore, plan.settings.seed)
+    return plan.projector.explore(count, plan.search.explore, plan.settings.seed, progress)
 
 
 def _random_trials(plan: Plan) -> int:
@@ -120,20 +122,24 @@ def _random_trials(plan: Plan) -> int:
     return plan.search.random_trials if plan.settings.strategy == "dnas" else 0
 
 
-def _varied(plan: Plan, known: Collection[Architecture], count: int) -> list[Architecture]:
+def _varied(plan: Plan, known: Collection[Architecture], count: int, progress: Progress) -> list[Architecture]:
     """Of a pool that nobody has ranked, those that differ most from what is tried already."""
-    pool = [one.architecture for one in _explored(plan, max(plan.search.pool, count))]
+    pool = [one.architecture for one in _explored(plan, max(plan.search.pool, count), progress)]
     return most_varied(plan.figures.space, pool, known, count)
 
 
 def _tried(
-    plan: Plan, files: RunDirectory, probabilities: Mapping[str, Sequence[float]], ranked: Sequence[Ranked]
+    plan: Plan,
+    files: RunDirectory,
+    probabilities: Mapping[str, Sequence[float]],
+    ranked: Sequence[Ranked],
+    progress: Progress,
 ) -> list[Candidate]:
     """What the supernet ranks first and random ones near the limit, in turn: the time may end with any of them."""
     count = _random_trials(plan)
     found = [one.candidate for one in ranked[: plan.search.trials - count]]
     known = {candidate.architecture for candidate in found}
-    pool = (read_pool(files.pool) or _varied(plan, known, count)) if count else []
+    pool = (read_pool(files.pool) or _varied(plan, known, count, progress)) if count else []
     others = (plan.projector.candidate(one, probabilities) for one in pool if one not in known)
     # A resumed search may know other latencies than those that the pool was drawn with.
     fitting = islice((candidate for candidate in others if plan.projector.within(candidate.costs)), count)

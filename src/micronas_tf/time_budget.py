@@ -57,6 +57,9 @@ STAGES: Final[Mapping[str, Stage]] = {
 
 _UNKNOWN_STEP_S: Final = 1e-3
 
+_LATE: Final = 1.1
+"""Of a budget: the job may end so much later."""
+
 
 class TimeBudget:
     """Hands every stage its pace.
@@ -83,6 +86,20 @@ class TimeBudget:
         self.began: dict[str, float] = {}
         self.known_graph_s: dict[str, float] = {}
         """What was known of the first step of the search when a stage began; 0: nothing."""
+
+    def check(self, done: str) -> None:
+        """Refuse to go on with a run that cannot end in time any more, even in its shortest way.
+
+        Args:
+            done: the last stage that is.
+
+        Raises:
+            RunError: names a budget that would do.
+        """
+        fixed_s, _, least_s = self._later(done, alone=True)
+        needed_s = self.watch.total + fixed_s + least_s
+        if self.limit_s is not None and needed_s > _LATE * self.limit_s:
+            raise self._too_short(needed_s)
 
     def pace(self, stage: str) -> Pace | None:
         """None without a limit."""
@@ -166,12 +183,19 @@ class TimeBudget:
             return self._models(name)
         return 0 if name == "trials" else self._models(name) - 1
 
-    def _later(self, stage: str) -> tuple[float, float, float]:
-        """Seconds of the later stages: what cannot be shortened, all that can, the least steps."""
+    def _later(self, stage: str, *, alone: bool = False) -> tuple[float, float, float]:
+        """Seconds of the later stages: what cannot be shortened, all that can, the least steps.
+
+        Args:
+            stage: the present one.
+            alone: of one model, whatever others there are to be.
+        """
         graph_s, unit_s = self.record.units
         fixed_s = full_s = least_s = 0.0
+        names = list(STAGES)
         for name, other in STAGES.items():
-            times, count = self._still(name, stage), self.steps.get(name, 0)
+            times = int(names.index(name) > names.index(stage)) if alone else self._still(name, stage)
+            count = self.steps.get(name, 0)
             steps_s = times * count * other.step * unit_s
             preparation_s = times * other.preparation * graph_s
             if other.optional:
@@ -186,13 +210,14 @@ class TimeBudget:
 
     def _refuse(self, first_s: float, step_s: float) -> None:
         """Raises RunError: names the least budget that works."""
-        assert self.limit_s is not None
         fixed_s, _, least_s = self._later("search")
-        needed_s = 1.1 * (self.watch.total + fixed_s + least_s + step_s * STAGES["search"].least)
-        raise RunError(
+        raise self._too_short(self.watch.total + fixed_s + least_s + step_s * STAGES["search"].least)
+
+    def _too_short(self, needed_s: float) -> RunError:
+        return RunError(
             f"A time budget has to hold a search, a training and a verification. Received: {self.limit_s:g} s, of "
-            f"which {self.watch.total:.0f} s are used; this job needs about {ceil(needed_s / 10) * 10} s on this "
-            "machine. Go on with --resume and a larger --time-budget, or use fewer windows."
+            f"which {self.watch.total:.0f} s are used; this job needs about {ceil(_LATE * needed_s / 10) * 10} s on "
+            "this machine. Go on with --resume and a larger --time-budget, or use fewer windows."
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -173,7 +173,7 @@ class Pace:
     def _choose(self, step_s: float) -> None:
         """Keep the number of steps if it fits, else take another."""
         left = self.left(self.first_s, step_s)
-        if not self.chosen and self.refuse and left < step_s * (self.least - self.done):
+        if not self.chosen and self.refuse and left < step_s * max(0, self.least - self.done):
             self.refuse(self.first_s, step_s)
         self.chosen = True
         self.interval_s = max(1.0, left / self.CHECKS)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from micronas_tf.datasets import Windows, load_dataset, partition, split, subject_folds
+from micronas_tf.datasets import Windows, load_dataset, partition, split
 from micronas_tf.errors import DataError
 
 from .helpers import WINDOW, classes, cut_stream, every, make_windows, share_samples
@@ -159,45 +159,6 @@ def test_a_class_of_a_single_window_is_named(method: Literal["time", "shuffle"])
 def test_impossible_requests_are_refused(fraction: float, method: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
         split(make_windows([0, 1] * 5), fraction, method=method)  # type: ignore[arg-type]
-
-
-def test_folds_by_subject_cover_every_window_once() -> None:
-    subject = np.repeat(np.arange(8), 12)
-    windows = make_windows(np.arange(96) % 3, subject=subject)
-    folds = list(subject_folds(windows, 4))
-    seen = [fold.subject for _, fold in folds]
-    for train, validation in folds:
-        assert train.subject is not None
-        assert validation.subject is not None
-        assert not set(train.subject) & set(validation.subject)
-        assert len(train) + len(validation) == 96
-    assert sorted(np.concatenate([part for part in seen if part is not None])) == sorted(subject)
-
-
-def test_folds_of_one_stream_are_blocks_that_share_no_sample() -> None:
-    windows = Windows.of(cut_stream(120, 4), np.repeat([0, 1], 60), start=np.arange(120) * 4)
-    folds = list(subject_folds(windows, 3))
-    assert sum(len(validation) for _, validation in folds) == 120
-    for train, validation in folds:
-        assert not share_samples(train, validation)
-        assert classes(train, validation) == [{0, 1}] * 2
-    first, second = (set(fold[1].start.tolist()) for fold in folds[:2] if fold[1].start is not None)
-    assert not first & second
-
-
-def test_folds_without_any_knowledge_are_stratified() -> None:
-    folds = list(subject_folds(make_windows(np.repeat([0, 1], [30, 15])), 5, seed=3))
-    assert [fold.class_counts for _, fold in folds] == [(6, 3)] * 5
-    assert [len(train) for train, _ in folds] == [36] * 5
-
-
-@pytest.mark.parametrize(
-    ("n_folds", "subject", "words"),
-    [(1, None, "at least two folds"), (3, [0] * 5 + [1] * 5, "many subjects"), (6, None, "windows of each class")],
-)
-def test_impossible_folds_are_refused_at_once(n_folds: int, subject: list[int] | None, words: str) -> None:
-    with pytest.raises(DataError, match=words):
-        subject_folds(make_windows([0, 1] * 5, subject=subject), n_folds)
 
 
 def test_overlap_of_real_windows_is_found_from_the_samples_alone(shared: Path) -> None:

@@ -40,7 +40,7 @@ def test_random_search_proposes_nothing(tmp_path: Path) -> None:
     found = read_run(tmp_path).trials
     assert len(found) == 5
     assert not any(one.proposed for one in found)
-    drawing = trials_drawing(found, 50.0, whole=True)
+    drawing = trials_drawing(found, 50.0)
     assert "drawn at random, 91.0 % at 49.00 ms" in drawing.caption
     assert "more probable half" not in drawing.caption
     assert "trained from scratch on a part" in drawing.caption
@@ -75,4 +75,4 @@ def test_the_page_says_whose_accuracy_it_is(tmp_path: Path) -> None:
     trained = Page(write_report(tried(tmp_path / "tried")).read_text())
     assert "trials" in trained.figures
     assert "The supernet shares its weights" not in trained.text
-    assert "a short training from scratch" in trained.text
+    assert "a training from scratch of so many batches" in trained.text

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.oracles import total
 
 from micronas_tf.boards import Budget, MemoryFigure
 from micronas_tf.cost import flash_bytes, load_operator_model, network_latency, peak_memory_bytes
 from micronas_tf.search import tabulate_figures
 from micronas_tf.space import build_space, lower, random_architecture
-from micronas_tf.space.tabulate import total
 
 from .toys import BOARD, SOURCE, figures_of
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from micronas_tf.search import Candidate, Projector, tabulate_figures
 from micronas_tf.space import SearchSpace, build_space, canonical, lower, size
 
 from .integer_program import Program
-from .toys import ALL_SPACES, BOARD, LARGE, SOURCE, SPACES, projector, whole
+from .toys import ALL_SPACES, BOARD, LARGE, SOURCE, SPACES, config, projector, whole
 
 Probabilities = Mapping[str, list[float]]
 Network_ = tuple[object, ...]
@@ -293,13 +294,29 @@ def test_an_impossible_budget_is_refused_with_the_least_achievable() -> None:
     space, least = SPACES["a cell to skip"], projector(SPACES["a cell to skip"], Budget()).least()
     message = refusal(projector(space, Budget(latency_ms=least.latency_ms / 2)))
     assert message.startswith("No architecture for 24×6 windows fits the budget on nucleo_f446re: latency ")
-    assert f"(least achievable: {least.latency_ms:.2f} ms)" in message
+    assert f"(least achievable: {ceil(100 * least.latency_ms) / 100:.2f} ms)" in message
     assert "Raise the limit" in message
     message = refusal(projector(space, Budget(memory_bytes=least.memory_bytes - 1, flash_bytes=least.flash_bytes - 1)))
     assert f"arena memory {least.memory_bytes - 1:,} B (least achievable: {least.memory_bytes:,} B)" in message
     assert f"flash {least.flash_bytes - 1:,} B (least achievable: {least.flash_bytes:,} B)" in message
     assert "latency" not in message
     projector(space, Budget(memory_bytes=least.memory_bytes)).check()
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.013, 0.2])
+def test_the_least_latency_that_is_named_is_one_that_fits(margin: float) -> None:
+    space = SPACES["a cell to skip"]
+    message = refusal(projector(space, Budget(latency_ms=0.01), margin))
+    named = float(message.split("least achievable: ")[1].split(" ms")[0])
+    projector(space, Budget(latency_ms=named), margin).check()
+    refusal(projector(space, Budget(latency_ms=named - 0.011), margin))
+    assert ("with a margin of" in message) == ("a smaller --margin" in message) == (margin > 0)
+
+
+def test_more_extra_cells_need_not_cost_anything() -> None:
+    """Each can be skipped, so fewer of them make nothing possible: the refusal does not advise it."""
+    few, many = (projector(build_space(24, 6, 3, config(extra_cells=count)), Budget()).least() for count in (0, 2))
+    assert (few.latency_ms, few.memory_bytes, few.flash_bytes) == (many.latency_ms, many.memory_bytes, many.flash_bytes)
 
 
 class Backwards:
@@ -330,7 +347,7 @@ def test_limits_that_exclude_each_other_are_refused_together() -> None:
     limit = fast.latency.latency_ms * (1 + 1e-9)
     smallest_of_the_fast = min(costs.flash_bytes for costs in known if costs.latency.latency_ms <= limit)
     message = refusal(asked(Budget(latency_ms=limit, flash_bytes=smallest_of_the_fast - 1)))
-    assert f"the limits together (alone, {fast.latency.latency_ms:.2f} ms, " in message
+    assert f"the limits together (alone, {ceil(100 * fast.latency.latency_ms) / 100:.2f} ms, " in message
     assert f"{small.flash_bytes:,} B of flash are achievable)" in message
     asked(Budget(latency_ms=limit, flash_bytes=smallest_of_the_fast)).check()
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
+from tests.supernet.oracles import copy_weights
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
@@ -21,8 +22,9 @@ from micronas_tf.errors import RunError, SpaceError
 from micronas_tf.run_directory import read_json
 from micronas_tf.search import PoolRanking, Ranked, SearchRecipe, most_varied, rank, read_pool, search
 from micronas_tf.search.checkpoint import load_checkpoint, save_checkpoint
+from micronas_tf.search.history import HistoryCallback
 from micronas_tf.space import build_space, canonical, random_architecture
-from micronas_tf.supernet import SuperNet, copy_weights
+from micronas_tf.supernet import SuperNet
 from micronas_tf.training import network_input
 
 from .toys import SPACES, config, figures_of, projector, waves
@@ -273,6 +275,24 @@ def damages(whole_file: bytes, content: bytes) -> dict[str, bytes]:
         "text": b"no checkpoint at all",
         "one byte": bytes(flipped),
     }
+
+
+@pytest.mark.parametrize("content", ["", "epoch,loss\n1,one\n", "loss\n1\n", 'epoch,"\n1'])
+def test_a_damaged_history_is_refused(tmp_path: Path, content: str) -> None:
+    history = HistoryCallback(tmp_path / "history.csv")
+    history.path.write_text(content)
+    with pytest.raises(RunError, match=r"history\.csv is damaged: .* Delete it"):
+        history.on_train_begin()
+
+
+@pytest.mark.parametrize(
+    "content", ["3", "[{}]", "[3]", '[{"architecture": 1}]', "[", '[{"architecture": {"schema": 9}}]']
+)
+def test_a_damaged_pool_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "pool.json"
+    path.write_text(content)
+    with pytest.raises(RunError, match=r"pool\.json .* Delete it"):
+        read_pool(path)
 
 
 @pytest.mark.parametrize("kind", ["half", "end cut off", "text", "one byte", "empty"])

@@ -178,7 +178,8 @@ def test_the_rounds_of_a_recipe() -> None:
 
 def test_the_recipe_of_few_windows() -> None:
     recipe = SearchRecipe(ample=100)
-    assert recipe.comparing_on(100) is recipe
+    assert recipe.comparing_on(100) == recipe
+    assert recipe.comparing_on(100, time_is_limited=True) == replace(recipe, rank_pool=False)
     few = recipe.comparing_on(99)
     assert few == replace(recipe, random_share=0.75, trial_rounds=3, trial_share=1.0, rank_pool=False)
     counts, shares = zip(*few.halving(), strict=True)

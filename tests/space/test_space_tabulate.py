@@ -6,10 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from tests.oracles import total
 
 from micronas_tf.ops import OpSpec
 from micronas_tf.space import build_space, largest, lower, random_architecture
-from micronas_tf.space.tabulate import tabulate, total
+from micronas_tf.space.tabulate import tabulate
 
 
 def figure(op: OpSpec) -> float:

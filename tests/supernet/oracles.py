@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from micronas_tf.space import SearchSpace, SpaceConfig, build_space
+from micronas_tf.supernet import SuperNet
+from micronas_tf.supernet.layers import DynamicConv2D
 
 FloatArray = NDArray[np.float64]
 
@@ -61,3 +64,44 @@ def scatter(model: Any, seed: int) -> None:
             weight.assign(rng.normal(0, 1 / np.sqrt(np.prod(weight.shape[:-1])), weight.shape))
         else:
             weight.assign(rng.normal(0.3, 0.6, weight.shape))
+
+
+def copy_weights(supernet: SuperNet, model: Any) -> None:
+    """Set every Conv2D and BatchNormalization of a plain model from the supernet's layer of the same name.
+
+    A layer `fusion0.1.conv5` takes the first filters of that layer's shared weights, `fusion0.1.conv5_bn` its
+    BatchNorm.
+    """
+    shared = _shared_layers(supernet)
+    for layer in model.layers:
+        if layer.__class__.__name__ == "Conv2D":
+            _copy_conv(shared, layer)
+        elif layer.__class__.__name__ == "BatchNormalization":
+            _copy_batch_norm(shared, layer)
+
+
+def _shared_layers(supernet: SuperNet) -> dict[str, Any]:
+    layers: dict[str, Any] = {supernet.classifier.name: supernet.classifier}
+    for cell in supernet.cells:
+        for layer in cell._flatten_layers(include_self=False):
+            if isinstance(layer, DynamicConv2D):
+                layers[f"{cell.name}.{layer.name}"] = layer
+    return layers
+
+
+def _copy_conv(shared: dict[str, Any], layer: Any) -> None:
+    source = shared[layer.name]
+    *size, channels, filters = layer.kernel.shape
+    if not isinstance(source, DynamicConv2D):
+        kernel = keras.ops.convert_to_numpy(source.kernel)[:channels]
+        layer.set_weights([kernel.reshape(1, 1, channels, filters), keras.ops.convert_to_numpy(source.bias)])
+        return
+    kernel = keras.ops.convert_to_numpy(source.kernels[source.kernel_sizes.index(tuple(size))])
+    layer.set_weights([kernel[:, :, :channels, :filters]])
+
+
+def _copy_batch_norm(shared: dict[str, Any], layer: Any) -> None:
+    source = shared[layer.name.removesuffix("_bn")]
+    filters = layer.gamma.shape[0]
+    variables = (source.gamma, source.beta, source.moving_mean, source.moving_variance)
+    layer.set_weights([keras.ops.convert_to_numpy(variable)[:filters] for variable in variables])

@@ -77,9 +77,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--pareto-points",
     type=click.IntRange(min=2),
-    default=5,
-    show_default=True,
-    help="Models of --pareto at most, the answer to the budget included.",
+    help="Models of --pareto at most, the answer to the budget included.  [default: 5]",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/<data>-<board>-<time>]"

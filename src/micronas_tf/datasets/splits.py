@@ -8,13 +8,11 @@ copies on both sides, accuracy measures memory.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from micronas_tf.datasets.grouping import choose_groups
 from micronas_tf.datasets.labels import IntArray
@@ -87,22 +85,6 @@ def partition(
     raise DataError(f"A split is by auto, subject, recording, time or shuffle. Received: {method!r}.")
 
 
-def subject_folds(windows: Windows, n_folds: int, *, seed: int = 0) -> Iterator[tuple[Windows, Windows]]:
-    """(train, validation) of each fold; every window is in the validation part of exactly one.
-
-    Keeps subjects apart where two are known; else recordings, where there are `n_folds` of them; else
-    blocks of time within each class where windows overlap (windows that share samples with the
-    validation part are left out of train); else shuffles within each class.
-
-    Raises:
-        DataError: fewer than two folds, or more than there are subjects or windows of a class.
-    """
-    if n_folds < 2:
-        raise DataError(f"Cross-validation has at least two folds. Received: {n_folds}.")
-    pairs = _fold_indices(windows, n_folds, seed)
-    return ((windows.subset(train), windows.subset(validation)) for train, validation in pairs)
-
-
 def _automatic(windows: Windows, fraction: float, seed: int) -> Partition:
     if _count(windows.subject) >= 2:
         return _by_group(windows, fraction, seed, "subject")
@@ -171,36 +153,6 @@ def _single(windows: Windows, smaller: NDArray[np.bool_]) -> str:
         raise DataError("Every class has a single window, so that none can be set aside. Record more of each class.")
     absent = _classes_without(windows, smaller)
     return f"Only the larger part has {_quoted(absent)}: there is a single window of it." if absent else ""
-
-
-def _fold_indices(windows: Windows, n_folds: int, seed: int) -> list[tuple[IntArray, IntArray]]:
-    for kind, least in (("subject", 2), ("recording", n_folds)):
-        ids = _ids(windows, kind)
-        if ids is not None and _count(ids) >= least:
-            if _count(ids) < n_folds:
-                raise DataError(f"{n_folds} folds need as many {kind}s. Received: {_count(ids)}. Use fewer folds.")
-            commonest = max(windows.class_counts)
-            if commonest < n_folds:
-                raise DataError(f"{n_folds} folds need a class with as many windows. Received: {commonest}.")
-            return _group_folds(windows, ids, n_folds, seed)
-    rarest = min(count for count in windows.class_counts if count)
-    if rarest < n_folds:
-        raise DataError(f"{n_folds} folds need as many windows of each class. Received: {rarest}. Use fewer folds.")
-    position = positions(windows)
-    if position is None or not overlapping(position, windows.window):
-        # Far apart, so that nothing counts as overlap.
-        position = np.random.default_rng(seed).permutation(len(windows)) * windows.window
-    rank, size = _rank_in_class(position, windows.y)
-    masks = [rank * n_folds // size == fold for fold in range(n_folds)]
-    return [(np.flatnonzero(~overlaps_with(position, mask, windows.window)), np.flatnonzero(mask)) for mask in masks]
-
-
-def _group_folds(windows: Windows, ids: IntArray, n_folds: int, seed: int) -> list[tuple[IntArray, IntArray]]:
-    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # A class with fewer windows than folds is legitimate: it is in some validation parts only.
-        warnings.simplefilter("ignore", UserWarning)
-        return list(folds.split(windows.y, windows.y, ids))
 
 
 def _last_of_each_class(key: IntArray, y: IntArray, fraction: float) -> NDArray[np.bool_]:

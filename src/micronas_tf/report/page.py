@@ -59,7 +59,7 @@ def drawings(run: Run) -> list[Drawing]:
         found.append(search_drawing(run.history, budget))
         found.append(choices_drawing(run.history, run.architecture, _live(run)))
     if run.trials:
-        found.append(trials_drawing(run.trials, budget["latency_ms"], whole=run.settings.get("strategy") == "random"))
+        found.append(trials_drawing(run.trials, budget["latency_ms"]))
     if run.pareto or run.baselines:
         found.append(pareto_drawing(run.pareto, run.answer, run.baselines, budget))
     return found

@@ -1,4 +1,4 @@
-"""The trials of a search: architectures that were trained from scratch for a while, so that one could be chosen."""
+"""The trials of a search: architectures that were trained from scratch, so that one could be chosen."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class SearchRecipe:
             `random_share` and `trial_rounds`, the last round's trainings are whole ones, and no pool is ranked.
         pool: random architectures near the limit of which the trials take some.
         rank_pool: they take those that the supernet ranks first at the end of its warm-up, when no architecture has had
-            more of the training than another; else those that differ most.
+            more of the training than another; else, as on few windows and under a time budget, those that differ most.
         explore: least share of the greatest latency within the budget that a random architecture of the trials has.
     """
 
@@ -148,11 +148,12 @@ class SearchRecipe:
 
         A supernet that has seen few windows knows little: a trial costs less than its word. So does a short training of
         networks that are nearly as good as each other, and there a whole one takes little time. Where time is limited,
-        short ones still say more than none.
+        short ones still say more than none, and what ranking the pool takes is better spent on training.
         """
+        timed = replace(self, rank_pool=False) if time_is_limited else self
         if windows >= self.ample:
-            return self
-        few = replace(self, random_share=self.few_random_share, rank_pool=False)
+            return timed
+        few = replace(timed, random_share=self.few_random_share, rank_pool=False)
         return few if time_is_limited else replace(few, trial_rounds=self.few_trial_rounds, trial_share=1.0)
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import pandas as pd
 
+from micronas_tf.errors import RunError
 from micronas_tf.files import write_atomically
 
 
@@ -26,8 +27,7 @@ class HistoryCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """A resumed search keeps the rows up to its first epoch."""
         if self.path.exists():
-            records = pd.read_csv(self.path, float_precision="round_trip").to_dict("records")
-            self.rows = [{str(name): float(value) for name, value in row.items()} for row in records]
+            self.rows = _read(self.path)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """A kill between history and checkpoint leaves a row of an epoch that is done again."""
@@ -41,3 +41,16 @@ class HistoryCallback(keras.callbacks.Callback):
             row |= {f"p({group.name}={c})": p for c, p in zip(group.choices, values, strict=True)}
         self.rows.append(row)
         write_atomically(self.path, pd.DataFrame(self.rows).to_csv(index=False))
+
+
+def _read(path: Path) -> list[dict[str, float]]:
+    try:
+        records = pd.read_csv(path, float_precision="round_trip").to_dict("records")
+        rows = [{str(name): float(value) for name, value in row.items()} for row in records]
+        if not all("epoch" in row for row in rows):
+            raise ValueError("no column `epoch`")
+    except (OSError, ValueError) as error:  # pandas' own are ValueErrors
+        raise RunError(
+            f"{path} is damaged: {error}. Delete it; the history then begins with the next epoch."
+        ) from error
+    return rows

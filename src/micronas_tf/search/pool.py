@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from micronas_tf.architecture import Architecture
+from micronas_tf.errors import RunError, SpaceError
 from micronas_tf.run_directory import read_json, write_json
 from micronas_tf.search.rank import Ranked
 from micronas_tf.space import SearchSpace, canonical
@@ -48,8 +49,19 @@ class PoolRanking(keras.callbacks.Callback):
 
 
 def read_pool(path: Path) -> list[Architecture]:
-    """The architectures, best first; none if no pool was ranked."""
-    return [Architecture.from_json(row["architecture"]) for row in read_json(path)] if path.exists() else []
+    """The architectures, best first; none if no pool was ranked.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    if not path.exists():
+        return []
+    try:
+        return [Architecture.from_json(row["architecture"]) for row in read_json(path)]
+    except (AttributeError, KeyError, TypeError, SpaceError) as error:
+        raise RunError(
+            f"{path} is damaged: {error!r}. Delete it: the trials then take random ones of a new pool."
+        ) from error
 
 
 def most_varied(

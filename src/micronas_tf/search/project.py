@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
+from math import ceil
 from typing import TypeAlias
 
 import numpy as np
@@ -157,7 +158,7 @@ class Projector:
         progress("projecting", count, count, _shown(found[-1]))
         return found
 
-    def explore(self, count: int, share: float, seed: int) -> list[Candidate]:
+    def explore(self, count: int, share: float, seed: int, progress: Progress = silent) -> list[Candidate]:
         """Distinct random networks within budget whose latency is `share` of the greatest possible one or more.
 
         Each is the most probable network under random probabilities, which are uniform over those of every group.
@@ -165,11 +166,13 @@ class Projector:
         rng = np.random.default_rng(seed)
         least_latency_ms = share * self._greatest_latency_ms()
         found: dict[Architecture, Candidate] = {}
-        for _ in range(count):
+        for number in range(count):
+            progress("projecting", number, count, {})
             drawn = random_probabilities(self.figures.space, rng)
             candidate = next(self._probable(drawn, least_latency_ms), None)
             if candidate is not None:
                 found.setdefault(candidate.architecture, candidate)
+        progress("projecting", count, count, {})
         return list(found.values())
 
     def candidate(self, architecture: Architecture, probabilities: Probabilities) -> Candidate:
@@ -204,21 +207,25 @@ class Projector:
         """What the budget asks, the least the space can do, and what would help."""
         budget, least, space = self.figures.budget, self.least(), self.figures.space
         reasons = []
+        # A limit of what is said here is one that something fits.
+        latency_ms = ceil(least.latency_ms * (1 + self.margin) * 100) / 100
         if budget.latency_ms is not None and least.latency_ms * (1 + self.margin) > budget.latency_ms:
-            reasons.append(f"latency {budget.latency_ms:g} ms (least achievable: {least.latency_ms:.2f} ms)")
+            margin = f", with a margin of {self.margin:.1%}" if self.margin else ""
+            reasons.append(f"latency {budget.latency_ms:g} ms (least achievable: {latency_ms:.2f} ms{margin})")
         if budget.memory_bytes is not None and least.memory_bytes > budget.memory_bytes:
             name = f"{budget.memory_figure} memory"
             reasons.append(f"{name} {budget.memory_bytes:,} B (least achievable: {least.memory_bytes:,} B)")
         if budget.flash_bytes is not None and least.flash_bytes > budget.flash_bytes:
             reasons.append(f"flash {budget.flash_bytes:,} B (least achievable: {least.flash_bytes:,} B)")
         what = " and ".join(reasons) or (
-            f"the limits together (alone, {least.latency_ms:.2f} ms, {least.memory_bytes:,} B of memory "
+            f"the limits together (alone, {latency_ms:.2f} ms, {least.memory_bytes:,} B of memory "
             f"and {least.flash_bytes:,} B of flash are achievable)"
         )
         return BudgetError(
             f"No architecture for {space.window}×{space.sensors} windows fits the budget on "
             f"{self.figures.board.id}: {what}. Raise the limit, use shorter windows or fewer channels, "
-            "a faster board, or fewer extra_cells."
+            f"{'a smaller --margin, ' if self.margin and budget.latency_ms is not None else ''}a faster board, or a "
+            "space with finer widths (SpaceConfig)."
         )
 
     def _probable(self, probabilities: Probabilities, least_latency_ms: float | None = None) -> Iterator[Candidate]:

@@ -1,4 +1,4 @@
-"""Choosing among candidates by the supernet's accuracy on windows that did not train its weights."""
+"""Choosing among candidates by the supernet's cross-entropy on windows that did not train its weights."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +27,3 @@ def tabulate(space: SearchSpace, figure: Callable[[OpSpec], float]) -> SiteFigur
             values.append(known[op])
         tables.append(np.array(values).reshape([len(space.group(name)) for name in site.width_groups]))
     return tuple(tables)
-
-
-def total(space: SearchSpace, figures: Sequence[npt.NDArray[np.float64]], architecture: Mapping[str, int]) -> float:
-    """Sum of a tabulated figure over the rows that exist in this architecture."""
-    result = 0.0
-    for site, table in zip(space.sites, figures, strict=True):
-        if site.exists(architecture):
-            index = tuple(space.group(name).choices.index(architecture[name]) for name in site.width_groups)
-            result += float(table[index])
-    return result

@@ -5,7 +5,6 @@ from micronas_tf.supernet.expected import ExpectedCosts, GateIndex
 from micronas_tf.supernet.gates import GumbelGates
 from micronas_tf.supernet.layers import DynamicConv2D
 from micronas_tf.supernet.model import Limit, Relaxation, SuperNet
-from micronas_tf.supernet.transfer import copy_weights
 
 __all__ = [
     "DynamicConv2D",
@@ -17,5 +16,4 @@ __all__ = [
     "SensorFusionCell",
     "SuperNet",
     "TimeReduceCell",
-    "copy_weights",
 ]

@@ -18,17 +18,16 @@ _KINDS = (
 )
 
 
-def trials_drawing(trials: Sequence[Trial], limit_ms: float | None, *, whole: bool = False) -> Drawing:
-    """Accuracy against latency of at least one trial, best first; `whole`: the trainings were whole ones."""
+def trials_drawing(trials: Sequence[Trial], limit_ms: float | None) -> Drawing:
+    """Accuracy against latency of at least one trial, best first."""
     said = _said(trials)
     both = len({trial.proposed for trial in trials}) == 2
-    how = "" if whole else "for a while "
     whose = " Some the search proposed; the others were drawn at random near the limit." if both else ""
     return Drawing(
         name="trials",
         title="How the architecture was chosen",
         alt=f"Accuracy against latency of {len(trials)} architectures that were trained to compare them. {said}",
-        caption=f"Each architecture was trained from scratch {how}on a part of the training windows, and "
+        caption=f"Each architecture was trained from scratch on a part of the training windows, and "
         f"compared on others; the numbers are the ranks of the table below.{whose} {said}",
         draw=lambda narrow: _draw(trials, limit_ms, narrow),
     )
