@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from micronas_tf import files
 from micronas_tf.errors import RunError
-from micronas_tf.files import clear_temporaries, replacing, write_atomically
+from micronas_tf.files import clear_temporaries, exclusively, replacing, write_atomically
 
 
 def test_text_and_bytes_are_written_as_they_are(tmp_path: Path) -> None:
@@ -120,3 +123,37 @@ def test_temporaries_of_a_killed_process_are_cleared(tmp_path: Path) -> None:
     clear_temporaries(tmp_path)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "a.tmp", "search"]
+
+
+def taken(folder: Path) -> None:
+    with exclusively(folder):
+        pass
+
+
+def test_a_folder_is_had_by_one_at_a_time(tmp_path: Path) -> None:
+    """Another process, too, and until it ends, in whatever way."""
+    (tmp_path / "inner").mkdir()
+    with (
+        exclusively(tmp_path),
+        exclusively(tmp_path / "inner"),
+        pytest.raises(RunError, match="Another process works in"),
+    ):
+        taken(tmp_path)
+    holding = "import sys; from pathlib import Path; from micronas_tf.files import exclusively"
+    holding += "\nwith exclusively(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", holding, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(RunError, match=r"Another process works in .*Wait for it, or end it"):
+            taken(tmp_path)
+        other.kill()
+        other.wait()
+    with exclusively(tmp_path):
+        assert list(tmp_path.iterdir()) == [tmp_path / "inner"]
+
+
+def test_without_locks_nothing_is_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "fcntl", None)
+    with exclusively(tmp_path), exclusively(tmp_path):
+        pass

@@ -22,6 +22,7 @@ from micronas_tf.cost import flash_bytes
 from micronas_tf.datasets import Dataset, Standardisation, Windows
 from micronas_tf.errors import BoardError, BudgetError, CostError, RunError
 from micronas_tf.estimation import mean_error
+from micronas_tf.files import exclusively
 from micronas_tf.front import Pareto
 from micronas_tf.pipeline import run
 from micronas_tf.plan import make_plan
@@ -160,6 +161,13 @@ def test_a_run_without_time_is_not_gone_on_with(tmp_path: Path) -> None:
     assert not (tmp_path / "model.keras").exists()
     start(tmp_path)
     assert start(tmp_path, settings=late).tflite == b"int8"
+
+
+def test_two_cannot_go_on_with_one_run(tmp_path: Path) -> None:
+    write_json(tmp_path / "run.json", {"seconds": {"search": 5.0}})
+    with exclusively(tmp_path), pytest.raises(RunError, match="Another process works in"):
+        start(tmp_path)
+    assert read_json(tmp_path / "run.json") == {"seconds": {"search": 5.0}}
 
 
 @pytest.mark.usefixtures("cheap")

@@ -11,6 +11,11 @@ from pathlib import Path
 
 from micronas_tf.errors import RunError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write `content` (text as UTF-8, newlines as they are) so that a reader never sees a part of it.
@@ -53,6 +58,40 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             _remove(temporary)
+
+
+@contextmanager
+def exclusively(folder: Path) -> Iterator[None]:
+    """Nobody else has the folder in this way meanwhile; a process that dies gives it back.
+
+    It is made if it is missing. Where the system or its file system has no such locks, nothing is kept apart.
+
+    Raises:
+        RunError: somebody else has it, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY) if fcntl else None
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        if handle is not None:
+            _lock(folder, handle)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(folder: Path, handle: int) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunError(
+            f"Another process works in {folder}. Wait for it, or end it: two would overwrite each other's files."
+        ) from None
+    except OSError:  # a network's file system may know no locks
+        return
 
 
 def unwritable(path: Path, error: Exception) -> RunError:

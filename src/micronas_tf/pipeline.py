@@ -21,7 +21,7 @@ from micronas_tf.architecture import Architecture
 from micronas_tf.datasets import Dataset, Standardisation
 from micronas_tf.details import compare_float_and_ptq, run_details
 from micronas_tf.errors import RunError
-from micronas_tf.files import clear_temporaries, discard, write_atomically
+from micronas_tf.files import clear_temporaries, discard, exclusively, write_atomically
 from micronas_tf.models import build_model, export_saved_model, load_model, save_model
 from micronas_tf.ops import Network
 from micronas_tf.plan import Plan, make_plan
@@ -95,18 +95,22 @@ def run(
             `verifying`, `reporting`.
         started: `time.monotonic()` when the job began, where that was before this call.
         afterwards: what else belongs to the run, when its answer is there.
+
+    Raises:
+        RunError: another process goes on with this run, or a file cannot be read or written.
     """
     files = RunDirectory(directory)
     plan = make_plan(dataset, settings)
-    clear_temporaries(directory)
-    record = RunRecord(files.run, run_record(dataset, settings, about))
-    watch = Stopwatch(progress, record.seconds, record.keep_seconds, started=started)
-    try:
-        return _stages(plan, files, record, watch, afterwards)
-    finally:
-        # What an interrupted stage took in silence counts, too. Why it ended goes before what cannot be written.
-        with suppress(RunError):
-            record.keep_seconds(watch.stop())
+    with exclusively(directory):
+        clear_temporaries(directory)
+        record = RunRecord(files.run, run_record(dataset, settings, about))
+        watch = Stopwatch(progress, record.seconds, record.keep_seconds, started=started)
+        try:
+            return _stages(plan, files, record, watch, afterwards)
+        finally:
+            # What an interrupted stage took in silence counts, too. Why it ended goes before what cannot be written.
+            with suppress(RunError):
+                record.keep_seconds(watch.stop())
 
 
 def _stages(
