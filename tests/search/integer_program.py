@@ -145,8 +145,9 @@ class Program:
             terms.update(pair.terms(tables[pair.sites[0]]))
         return terms
 
-    def limit_latency(self, latency_ms: float) -> None:
-        self.rows.add(_scaled(self.latency, latency_ms), -np.inf, 1.0)
+    def limit_latency(self, latency_ms: float, *, least: bool = False) -> None:
+        """`least`: from below."""
+        self.rows.add(_scaled(self.latency, latency_ms), *((1.0, np.inf) if least else (-np.inf, 1.0)))
 
     def limit_flash(self, flash_bytes: float) -> None:
         room = flash_bytes - self.figures.flash_base

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from micronas_tf.cost import Estimate, NetworkCosts, Runtime, macs, network_cost
 from micronas_tf.errors import BudgetError
 from micronas_tf.ops import Network, OpSpec
 from micronas_tf.search import Candidate, Projector, tabulate_figures
+from micronas_tf.search.descent import Descent
 from micronas_tf.space import SearchSpace, build_space, canonical, lower, size
 
 from .integer_program import Program
@@ -352,6 +355,35 @@ def test_limits_that_exclude_each_other_are_refused_together() -> None:
     asked(Budget(latency_ms=limit, flash_bytes=smallest_of_the_fast)).check()
 
 
+def test_the_ladder_of_a_search_that_left_much_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`gates.json` is what a search of 51×24 windows found within 50 ms.
+
+    With a limit from below the bound is 1.3 above the best score, and the third step below it has too many paths. The
+    score is the one that HiGHS finds (`slow`, below), after few enumerations; parting by the peaks at once took thousands.
+    """
+    enumerations = []
+
+    def above(self: Descent, *arguments: Any) -> Any:
+        enumerations.append(self)
+        return whole_above(self, *arguments)
+
+    whole_above = Descent.above
+    monkeypatch.setattr(Descent, "above", above)
+    asked, gates = open_search()
+    found = next(asked._probable(gates, 22.62))
+    assert found.score == pytest.approx(OPEN_SEARCH_SCORE, abs=1e-6)
+    assert 22.62 <= found.costs.latency.latency_ms <= 50
+    assert len(enumerations) < 100
+
+
+OPEN_SEARCH_SCORE = -4.3678688
+
+
+def open_search() -> tuple[Projector, Probabilities]:
+    gates = json.loads((Path(__file__).parent / "gates.json").read_text())
+    return projector(build_space(51, 24, 6), Budget(latency_ms=50.0, memory_bytes=32 * 1024)), gates
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_papers_space_against_a_mixed_integer_program(seed: int) -> None:
@@ -378,6 +410,22 @@ def test_the_papers_space_against_a_mixed_integer_program(seed: int) -> None:
     live = normal_form(architecture)
     assert live is not None
     assert found.score == pytest.approx(log_odds(probabilities, space, live), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_open_search_against_a_mixed_integer_program() -> None:
+    asked, gates = open_search()
+    program = Program(asked.figures)
+    program.limit_latency(50.0)
+    program.limit_latency(22.62, least=True)
+    program.limit_memory(32 * 1024)
+    odds = {name: np.log(np.array(values) / max(values)) for name, values in gates.items()}
+    objective = {program.q[name] + k: -float(v) for name, values in odds.items() for k, v in enumerate(values)}
+    solution = program.solve(objective, 600.0)
+    assert solution.status == 0
+    live = normal_form(canonical(asked.figures.space, program.architecture(solution.x)))
+    assert live is not None
+    assert log_odds(gates, asked.figures.space, live) == pytest.approx(OPEN_SEARCH_SCORE, abs=1e-6)
 
 
 @pytest.mark.slow
