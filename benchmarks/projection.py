@@ -5,8 +5,8 @@
 For each board and window shape: the least figures of the space, each reached by an architecture, refused one step
 below; then budgets in multiples of them, under undecided, trained-looking and uniform probabilities. Costs are
 computed again from the architecture, by lowering it. Times are of the processor: of one answer, with all tables of the
-space; of a ladder of latencies, which has a limit from below on five of its six rungs; and of one refusal, with its least
-figures.
+space; of a ladder of latencies, which has a limit from below on five of its six rungs; and of one refusal, with its
+least figures.
 """
 
 from __future__ import annotations

@@ -358,8 +358,9 @@ def test_limits_that_exclude_each_other_are_refused_together() -> None:
 def test_the_ladder_of_a_search_that_left_much_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """`gates.json` is what a search of 51×24 windows found within 50 ms.
 
-    With a limit from below the bound is 1.3 above the best score, and the third step below it has too many paths. The
-    score is the one that HiGHS finds (`slow`, below), after few enumerations; parting by the peaks at once took thousands.
+    With a limit from below the bound is 1.3 above the best score, and the third step below it has too many paths.
+    The score is the one that HiGHS finds (`slow`, below), after few enumerations; parting by the peaks at once took
+    thousands.
     """
     enumerations = []
 

@@ -14,8 +14,7 @@ def test_some_budgets_of_each_window(shape: str) -> None:
     least = least_budgets(setting, "arena")
     asked = list(budgets(least))
     outcomes = [answer(setting, asked[number], gates, 0)[0] for number, gates in enumerate(GATES)]
-    assert "broken" not in outcomes
-    assert "kept" in outcomes
+    assert outcomes == ["kept"] * len(GATES)
 
 
 @pytest.mark.slow
@@ -31,5 +30,5 @@ def test_the_whole_grid(shape: str, board: str, figure: MemoryFigure) -> None:
         answer(setting, budget, gates, seed)[0]
         for seed, (budget, gates) in enumerate(zip(budgets(least), [*GATES] * 4, strict=True))
     ]
-    assert "broken" not in outcomes
-    assert outcomes.count("kept") > len(outcomes) / 2
+    # Nothing excludes each other here: the smallest networks are the fastest ones.
+    assert outcomes == ["kept"] * 12
