@@ -159,6 +159,8 @@ def test_a_run_without_time_is_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"Received: 1 s, of which [2-9] s are used; this job needs about"):
         start(tmp_path, settings=late)
     assert not (tmp_path / "model.keras").exists()
+    # The run does not take over what was refused, and goes on with what it had.
+    assert read_json(tmp_path / "run.json")["settings"]["time_budget_s"] is None
     start(tmp_path)
     assert start(tmp_path, settings=late).tflite == b"int8"
 

@@ -105,26 +105,28 @@ def run(
         clear_temporaries(directory)
         record = RunRecord(files.run, run_record(dataset, settings, about))
         watch = Stopwatch(progress, record.seconds, record.keep_seconds, started=started)
+        time = TimeBudget(settings.time_budget_s, watch, record, plan.steps(), plan.repeats())
+        if done := _last_done(files):
+            time.check(done)
+        record.begin()
         try:
-            return _stages(plan, files, record, watch, afterwards)
+            return _stages(plan, files, record, time, watch, afterwards)
         finally:
             # What an interrupted stage took in silence counts, too. Why it ended goes before what cannot be written.
             with suppress(RunError):
                 record.keep_seconds(watch.stop())
 
 
-def _stages(
+def _stages(  # noqa: PLR0917
     plan: Plan,
     files: RunDirectory,
     record: RunRecord,
+    time: TimeBudget,
     watch: Stopwatch,
     afterwards: Callable[[Plan, Result, Stopwatch], None] | None,
 ) -> Result:
     """One after the other; the times of all are kept by `run`."""
     progress: Progress = watch
-    time = TimeBudget(plan.settings.time_budget_s, watch, record, plan.steps(), plan.repeats())
-    if done := _last_done(files):
-        time.check(done)
     standardisation = Standardisation.fit(plan.dataset.train)
     write_json(files.standardisation, standardisation.to_json())
     candidate = find_architecture(plan, files, standardisation, progress, time)

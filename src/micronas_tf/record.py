@@ -42,6 +42,8 @@ def run_record(dataset: Dataset, settings: ToJson, about: Mapping[str, Any]) -> 
 class RunRecord:
     """`run.json` while a run goes on. Times and numbers of steps of an earlier part of the run are kept.
 
+    Nothing is written before the first call: a run that cannot go on as it is asked to stays as it was.
+
     Args:
         path: of the file.
         content: everything else.
@@ -55,6 +57,8 @@ class RunRecord:
         self.units: tuple[float, float] = tuple(former.get("units", (0.0, 0.0)))
         """Seconds that the search's first step takes on this machine, and a further one, as measured last."""
         self.content = {**content, "status": "running"}
+
+    def begin(self) -> None:
         self._write()
 
     def keep_seconds(self, seconds: Mapping[str, float]) -> None:
