@@ -156,7 +156,7 @@ def test_a_run_without_time_is_not_gone_on_with(tmp_path: Path) -> None:
         start(tmp_path, Heard("training", 0))
     late = replace(SETTINGS, time_budget_s=1.0)
     write_json(tmp_path / "run.json", {**read_json(tmp_path / "run.json"), "seconds": {"search": 2.0}})
-    with pytest.raises(RunError, match=r"Received: 1 s, of which [2-9] s are used; this job needs about"):
+    with pytest.raises(RunError, match=r"used up its time budget of 1 s: it has taken [2-9] s, and is not done"):
         start(tmp_path, settings=late)
     assert not (tmp_path / "model.keras").exists()
     # The run does not take over what was refused, and goes on with what it had.

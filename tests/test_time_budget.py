@@ -176,11 +176,15 @@ def test_many_models_share_the_time(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_too_late_does_not_go_on(tmp_path: Path) -> None:
-    """Its search has used 95 of 100 s. A training and a quantising of the least steps take 10 at least."""
+    """It has used 95 of 100 s, and what is left takes 29 in its shortest way. Other models need not be trained."""
     clock = Clock()
     budget = budget_of(JOBS["UCI-HAR"], 100.0, tmp_path / "run.json", clock, models=4)
-    clock.time = 95.0
+    clock.time += 95.0
     budget.check("trials")  # nothing has been measured yet, and there is some time left
+    clock.time += 20.0
+    with pytest.raises(RunError, match="used up its time budget of 100 s: it has taken 115 s"):
+        budget.check("trials")
+    clock.time -= 20.0
     budget.record.keep_units(10.0, 0.1)
     fixed_s = 10 * (0.2 + 0.6 + 0.4 + 1.0) + 46 * 0.1  # preparations, and the windows that are verified
     least_s = 0.1 * (60 * 0.2 + 30 * 0.25)
@@ -190,7 +194,8 @@ def test_a_run_that_is_too_late_does_not_go_on(tmp_path: Path) -> None:
     assert enough == pytest.approx(1.1 * (95 + fixed_s + least_s), abs=10)
     larger = budget_of(JOBS["UCI-HAR"], enough, tmp_path / "run.json", clock, models=4)
     larger.record.keep_units(10.0, 0.1)
-    clock.time = 95.0
+    clock.time += 95.0
+    assert larger.watch.total == pytest.approx(95.0)
     larger.check("trials")
     budget_of(JOBS["UCI-HAR"], None, tmp_path / "run.json", clock).check("trials")
 

@@ -192,10 +192,8 @@ def test_a_stage_that_can_refuse_does_so_before_it_chooses() -> None:
     with pytest.raises(RunError, match="too short"):
         walk(MACHINES["steady"], 22.0, least=50, refuse=refuse, keep=kept.append)
     assert kept == []
-    # A resumed stage that has had them has lost its time, too.
-    with pytest.raises(RunError, match="too short"):
-        walk(MACHINES["steady"], 18.0, least=50, done=70, refuse=refuse, keep=kept.append)
-    # With room for the least steps it is not asked.
+    # With room for the least steps, or when a resumed stage has had them, it is not asked.
+    assert walk(MACHINES["steady"], 18.0, least=50, done=70, refuse=refuse)[0].done > 70
     assert walk(MACHINES["steady"], 27.0, least=50, refuse=refuse)[0].done >= 50
 
 

@@ -158,7 +158,7 @@ class MicroNAS:
         return self.run(dataset, about, started=started)
 
     def run(self, dataset: Dataset, about: dict[str, Any], *, started: float | None = None) -> Result:
-        """`fit` on a dataset that is loaded already, `started` as the attribute, which holds when it is None."""
+        """`fit` on a dataset that is loaded already. `started`: instead of the attribute of that name."""
         board = self.settings.board.removesuffix(".toml")
         name = f"{dataset.name}-{Path(board).name}-{datetime.now():%Y%m%d-%H%M%S}".replace(" ", "_")
         directory = self.out or Path("runs") / name
@@ -191,7 +191,7 @@ def resume(
         started: `time.monotonic()` when the job was resumed, where that was before this call.
 
     Raises:
-        RunError: no run there.
+        RunError: no run there, one that another process goes on with, or no time left within its time budget.
         DataError: the data are no longer the same, or the run was started on arrays.
     """
     started = time.monotonic() if started is None else started

@@ -55,7 +55,9 @@ def explore(plan: Plan, result: Result, watch: Stopwatch) -> None:
     assert asked is not None
     request = {"axis": asked.axis, "asked": asked.points}
     front = read_json(files.pareto) if files.pareto.exists() else {}
-    if {name: front.get(name) for name in request} != request or not _is_around(plan, front, result):
+    asked_before = {name: front.get(name) for name in request} == request
+    # Without time for another front an old one is better than none.
+    if not asked_before or not (_is_around(plan, front, result) or _seconds_for(plan, watch, 1) == 0.0):
         points = _ranked(plan, result, files, watch)
         front = {"schema": SCHEMA, **request, "points": points}
         _choose(plan, points, asked.points)
@@ -198,7 +200,7 @@ def _train(
     )
     record = read_json(files.run)
     about = {name: record[name] for name in ("source", "window", "hop", "test_fraction") if name in record}
-    run(plan.dataset, settings, own.path, about=about, progress=progress)
+    run(plan.dataset, settings, own.path, about=about, progress=progress, may_refuse=False)
 
 
 def _is_of(own: RunDirectory, architecture: Architecture) -> bool:
@@ -211,11 +213,11 @@ def _seconds_for(plan: Plan, watch: Stopwatch, points: int) -> float | None:
     if plan.settings.time_budget_s is None:
         return None
     left = plan.settings.time_budget_s - watch.total
-    training, quantising, *others = (
-        watch.seconds.get(stage, 0.0) for stage in ("training", "quantising", "verifying", "reporting")
-    )
+    trained = sum(watch.seconds.get(stage, 0.0) for stage in ("training", "quantising"))
+    # These are done again whenever the run is resumed.
+    others = sum(watch.since_start(stage) for stage in ("verifying", "reporting"))
     # Fewer points with a training that is worth something, rather than all of them with one that is not.
-    least = _LEAST_SHARE * (training + quantising) + sum(others)
+    least = _LEAST_SHARE * trained + others
     return max(left / points, least) if left > least else 0.0
 
 

@@ -30,7 +30,7 @@ from micronas_tf.promise import verification
 from micronas_tf.quantize import QatRecipe, quantise_ptq, quantise_qat, train_qat, verify
 from micronas_tf.record import RunRecord, run_record
 from micronas_tf.report import write_report
-from micronas_tf.run_directory import RunDirectory, read_json, write_json
+from micronas_tf.run_directory import CHECKPOINT, RunDirectory, read_json, write_json
 from micronas_tf.search import Candidate
 from micronas_tf.selection import find_architecture
 from micronas_tf.settings import Settings
@@ -83,6 +83,7 @@ def run(
     progress: Progress = silent,
     started: float | None = None,
     afterwards: Callable[[Plan, Result, Stopwatch], None] | None = None,
+    may_refuse: bool = True,
 ) -> Result:
     """Search, train, quantise, verify and export; or go on with what `directory` holds.
 
@@ -95,9 +96,11 @@ def run(
             `verifying`, `reporting`.
         started: `time.monotonic()` when the job began, where that was before this call.
         afterwards: what else belongs to the run, when its answer is there.
+        may_refuse: to go on with a run that cannot end within its time budget any more; else it ends late.
 
     Raises:
-        RunError: another process goes on with this run, or a file cannot be read or written.
+        RunError: another process goes on with this run, it cannot end within its time budget, or a file cannot be read
+            or written.
     """
     files = RunDirectory(directory)
     plan = make_plan(dataset, settings)
@@ -106,7 +109,7 @@ def run(
         record = RunRecord(files.run, run_record(dataset, settings, about))
         watch = Stopwatch(progress, record.seconds, record.keep_seconds, started=started)
         time = TimeBudget(settings.time_budget_s, watch, record, plan.steps(), plan.repeats())
-        if done := _last_done(files):
+        if may_refuse and (done := _last_done(files)):
             time.check(done)
         record.begin()
         try:
@@ -154,12 +157,13 @@ def _stages(  # noqa: PLR0917
 
 
 def _last_done(files: RunDirectory) -> str:
-    """The last stage of a resumed run that will not be done again; empty if there is none, or nothing is left to do."""
+    """The last stage of a resumed run that need not be done again; empty if there is none, or nothing is left to do."""
     if files.model.exists():
         return "" if files.flatbuffer.exists() else "training"
     if files.architecture.exists():
         return "trials"
-    return "search" if files.probabilities.exists() else ""
+    # A search that is under way may end at once, if need be.
+    return "search" if (files.search / CHECKPOINT).exists() else ""
 
 
 def train_model(  # noqa: PLR0917

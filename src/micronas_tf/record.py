@@ -42,7 +42,7 @@ def run_record(dataset: Dataset, settings: ToJson, about: Mapping[str, Any]) -> 
 class RunRecord:
     """`run.json` while a run goes on. Times and numbers of steps of an earlier part of the run are kept.
 
-    Nothing is written before the first call: a run that cannot go on as it is asked to stays as it was.
+    Nothing is written before `begin`: a run that is not gone on with stays as it was.
 
     Args:
         path: of the file.

@@ -94,12 +94,18 @@ class TimeBudget:
             done: the last stage that is.
 
         Raises:
-            RunError: names a budget that would do.
+            RunError: names a budget that would do, if anything has been measured.
         """
         fixed_s, _, least_s = self._later(done, alone=True)
         needed_s = self.watch.total + fixed_s + least_s
-        if self.limit_s is not None and needed_s > _LATE * self.limit_s:
+        if self.limit_s is None or needed_s <= _LATE * self.limit_s:
+            return
+        if any(self.record.units):
             raise self._too_short(needed_s)
+        raise RunError(
+            f"The run has used up its time budget of {self.limit_s:g} s: it has taken {self.watch.total:.0f} s, and is "
+            "not done. Go on with --resume and a larger --time-budget."
+        )
 
     def pace(self, stage: str) -> Pace | None:
         """None without a limit."""

@@ -63,7 +63,7 @@ class Stopwatch:
         now: Now = time.monotonic,
     ) -> None:
         self.listener, self.save, self.now = listener, save, now
-        self.seconds = dict(used)
+        self.used, self.seconds = dict(used), dict(used)
         self.counted_at = now() if started is None else started
         self.saved_at = now()
         self.stage = STARTING
@@ -84,6 +84,10 @@ class Stopwatch:
         now = self.now()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.counted_at
         self.stage, self.counted_at = stage, now
+
+    def since_start(self, stage: str) -> float:
+        """Seconds that a stage has taken since this part of the job began."""
+        return self.seconds.get(stage, 0.0) - self.used.get(stage, 0.0)
 
     @property
     def total(self) -> float:
@@ -173,7 +177,7 @@ class Pace:
     def _choose(self, step_s: float) -> None:
         """Keep the number of steps if it fits, else take another."""
         left = self.left(self.first_s, step_s)
-        if not self.chosen and self.refuse and left < step_s * max(0, self.least - self.done):
+        if not self.chosen and self.refuse and self.done < self.least and left < step_s * (self.least - self.done):
             self.refuse(self.first_s, step_s)
         self.chosen = True
         self.interval_s = max(1.0, left / self.CHECKS)

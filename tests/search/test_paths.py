@@ -80,8 +80,11 @@ def test_paths_parted_by_their_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(check(random_task(seed)) for seed in range(3)) > 10
 
 
-def test_equal_scores_and_more_paths_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("patience", [3, 20, 5000])
+def test_equal_scores_and_more_paths_than_are_kept(patience: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "_FIRST_KEPT", 4)
+    monkeypatch.setattr(paths, "_PATIENCE", patience)
+    monkeypatch.setattr("micronas_tf.search.descent._NARROW", 1.0)
     rng = np.random.default_rng(0)
     for seed in range(3):
         check(random_task(seed, scores=[np.zeros((n, k)) for n, k in zip(STATES, CHOICES, strict=True)]))

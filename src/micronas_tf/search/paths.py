@@ -38,7 +38,7 @@ def best_paths(task: Task) -> Iterator[tuple[float, Path]]:
     parts = _Parts(task)
     given: set[Path] = set()
     kept = _FIRST_KEPT
-    # Down to a step of `done` all paths are known, at one of `late` there are too many to look at.
+    # Down to a step of `done`, once that is taken, all paths are known; down to one of `late` there are too many.
     done, late = parts.spread * _FIRST_STEP / _STEP_GROWTH, np.inf
     while parts.parts:
         step = done * _STEP_GROWTH if late == np.inf else sqrt(done * late)
