@@ -120,9 +120,14 @@ def read(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
 
 
+def matching(results: Path, key: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the results that agree with all of `key`."""
+    return [row for row in read(results) if key.items() <= row.items()]
+
+
 def find(results: Path, key: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The row of the results that agrees with all of `key`."""
-    return next((row for row in read(results) if key.items() <= row.items()), None)
+    """The first of them, if any."""
+    return next(iter(matching(results, key)), None)
 
 
 def keep(results: Path, row: Mapping[str, Any]) -> None:
@@ -185,8 +190,7 @@ def compare(data: Path, results: Path, runs: Path, **options: Any) -> None:
                 settings = settings_of(limit, options["memory_kb"], seed)
                 pair = _pair(data, settings, runs, options["clock"], options["trainings"])
                 keep(results, {**key, **pair})
-    asked = {name: options[name] for name in ("trainings", "clock")}
-    rows = [row for row in read(results) if asked.items() <= row.items()]
+    rows = matching(results, {name: options[name] for name in ("trainings", "clock")})
     click.echo(pooled([row["dnas"] - row["random"] for row in rows]))
     click.echo(spread(rows))
 

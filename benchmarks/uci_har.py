@@ -19,7 +19,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.strategies import find, keep, read
+from benchmarks.strategies import find, keep, matching
 
 from micronas_tf import MicroNAS
 from micronas_tf.api import resume
@@ -135,8 +135,7 @@ def main(data: Path, results: Path, runs: Path, **options: Any) -> None:
                 keep(results, run_case(case, data, seed, runs, options["quantize"]))
             except BudgetError as error:
                 raise click.ClickException(f"{case.name}, seed {seed}: {error}") from error
-    asked = {"data": data.stem, "quantize": options["quantize"]}
-    click.echo(table([row for row in read(results) if asked.items() <= row.items()]))
+    click.echo(table(matching(results, {"data": data.stem, "quantize": options["quantize"]})))
 
 
 if __name__ == "__main__":

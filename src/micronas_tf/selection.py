@@ -8,6 +8,7 @@ from typing import Any
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.datasets import Standardisation
+from micronas_tf.files import discard
 from micronas_tf.plan import Plan
 from micronas_tf.progress import Progress, Repeating
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
@@ -47,7 +48,7 @@ def find_architecture(
         return Candidate(architecture, network, plan.costs(network), 0.0)
     for path in (files.network, files.model, files.flatbuffer):
         # What follows from an architecture goes with it.
-        path.unlink(missing_ok=True)
+        discard(path)
     ranked, proposed = _ranked(plan, files, standardisation, progress, time)
     write_json(files.candidates, [_describe(item, item.candidate.architecture in proposed) for item in ranked])
     candidate = ranked[0].candidate

@@ -182,12 +182,12 @@ class TimeBudget:
     def _models(self, stage: str) -> int:
         return self.repeats.get(stage, 1)
 
-    def _still(self, name: str, stage: str) -> int:
-        """How many models are still to go through `name` after the present one in `stage`."""
+    def _still(self, name: str, stage: str, *, alone: bool = False) -> int:
+        """How many models are still to go through `name` after the present one in `stage`; `alone`: of one model."""
         names = list(STAGES)
         if names.index(name) > names.index(stage):
-            return self._models(name)
-        return 0 if name == "trials" else self._models(name) - 1
+            return 1 if alone else self._models(name)
+        return 0 if alone or name == "trials" else self._models(name) - 1
 
     def _later(self, stage: str, *, alone: bool = False) -> tuple[float, float, float]:
         """Seconds of the later stages: what cannot be shortened, all that can, the least steps.
@@ -198,10 +198,8 @@ class TimeBudget:
         """
         graph_s, unit_s = self.record.units
         fixed_s = full_s = least_s = 0.0
-        names = list(STAGES)
         for name, other in STAGES.items():
-            times = int(names.index(name) > names.index(stage)) if alone else self._still(name, stage)
-            count = self.steps.get(name, 0)
+            times, count = self._still(name, stage, alone=alone), self.steps.get(name, 0)
             steps_s = times * count * other.step * unit_s
             preparation_s = times * other.preparation * graph_s
             if other.optional:

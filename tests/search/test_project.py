@@ -385,6 +385,12 @@ def open_search() -> tuple[Projector, Probabilities]:
     return projector(build_space(51, 24, 6), Budget(latency_ms=50.0, memory_bytes=32 * 1024)), gates
 
 
+def objective_of(program: Program, probabilities: Probabilities) -> dict[int, float]:
+    """Σ log p(choice)/p(most probable choice), to be minimised with the other sign."""
+    odds = {name: np.log(np.array(values) / max(values)) for name, values in probabilities.items()}
+    return {program.q[name] + k: -float(v) for name, values in odds.items() for k, v in enumerate(values)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_papers_space_against_a_mixed_integer_program(seed: int) -> None:
@@ -398,8 +404,7 @@ def test_the_papers_space_against_a_mixed_integer_program(seed: int) -> None:
     program.limit_latency(20.0)
     program.limit_memory(16 * 1024)
     program.limit_flash(24 * 1024)
-    odds = {name: np.log(np.array(values) / max(values)) for name, values in probabilities.items()}
-    objective = {program.q[name] + k: -float(v) for name, values in odds.items() for k, v in enumerate(values)}
+    objective = objective_of(program, probabilities)
     (found,) = asked.best(probabilities)
     while True:
         solution = program.solve(objective, 600.0)
@@ -420,9 +425,7 @@ def test_the_open_search_against_a_mixed_integer_program() -> None:
     program.limit_latency(50.0)
     program.limit_latency(22.62, least=True)
     program.limit_memory(32 * 1024)
-    odds = {name: np.log(np.array(values) / max(values)) for name, values in gates.items()}
-    objective = {program.q[name] + k: -float(v) for name, values in odds.items() for k, v in enumerate(values)}
-    solution = program.solve(objective, 600.0)
+    solution = program.solve(objective_of(program, gates), 600.0)
     assert solution.status == 0
     live = normal_form(canonical(asked.figures.space, program.architecture(solution.x)))
     assert live is not None

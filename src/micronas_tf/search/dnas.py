@@ -150,10 +150,9 @@ class SearchRecipe:
         networks that are nearly as good as each other, and there a whole one takes little time. Where time is limited,
         short ones still say more than none, and what ranking the pool takes is better spent on training.
         """
-        timed = replace(self, rank_pool=False) if time_is_limited else self
         if windows >= self.ample:
-            return timed
-        few = replace(timed, random_share=self.few_random_share, rank_pool=False)
+            return replace(self, rank_pool=False) if time_is_limited else self
+        few = replace(self, random_share=self.few_random_share, rank_pool=False)
         return few if time_is_limited else replace(few, trial_rounds=self.few_trial_rounds, trial_share=1.0)
 
     @property

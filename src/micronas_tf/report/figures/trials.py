@@ -27,7 +27,7 @@ def trials_drawing(trials: Sequence[Trial], limit_ms: float | None) -> Drawing:
         name="trials",
         title="How the architecture was chosen",
         alt=f"Accuracy against latency of {len(trials)} architectures that were trained to compare them. {said}",
-        caption=f"Each architecture was trained from scratch on a part of the training windows, and "
+        caption="Each architecture was trained from scratch on a part of the training windows, and "
         f"compared on others; the numbers are the ranks of the table below.{whose} {said}",
         draw=lambda narrow: _draw(trials, limit_ms, narrow),
     )
