@@ -7,9 +7,11 @@ import re
 import shutil
 import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -246,6 +248,64 @@ def test_numbers_of_numpy_are_numbers() -> None:
     settings = api.MicroNAS(**numbers, pareto="latency").settings
     kept = Settings.from_json(json.loads(json.dumps(settings.to_json())))
     assert kept == api.MicroNAS(**plain, pareto="latency").settings
+
+
+@pytest.mark.parametrize("name", ["epochs", "pareto_points"])
+def test_numbers_that_count_are_whole(name: str) -> None:
+    options: dict[str, Any] = {"pareto": "latency"}
+    given: dict[str, Any] = {**options, name: 3.0}
+    assert api.MicroNAS(**given).settings == api.MicroNAS(**{**options, name: 3}).settings
+    with pytest.raises(RunError, match=f"{name} is a whole number. Received: 2.5"):
+        api.MicroNAS(**{**options, name: 2.5})
+
+
+def test_a_window_is_whole(called: Called) -> None:
+    with pytest.raises(RunError, match="window is a whole number"):
+        api.MicroNAS(verbose=False).fit("mine.csv", window=12.5)  # type: ignore[arg-type]
+
+
+def test_files_are_remembered_from_wherever_the_run_is_resumed(called: Called, tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", x=X, y=Y)
+    shutil.copyfile(boards_directory() / "nucleo_f446re.toml", tmp_path / "mine.toml")
+    (tmp_path / "table.csv").touch()
+    api.MicroNAS("mine.toml", latency_source="table.csv", verbose=False).fit("mine.npz")
+    assert called.options["about"]["source"] == str(tmp_path / "mine.npz")
+    assert called.settings.board == str(tmp_path / "mine.toml")
+    assert called.settings.latency_source == str(tmp_path / "table.csv")
+    assert api.MicroNAS(verbose=False).settings.latency_source == "auto"
+
+
+def test_runs_of_one_second_have_folders_of_their_own(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Frozen:
+            return cls(2026, 1, 31)
+
+    monkeypatch.setattr(api, "datetime", Frozen)
+    folders = []
+    for _ in range(3):
+        api.MicroNAS(verbose=False).fit(X, Y)
+        folders.append(called.directory.name)
+    assert folders == [f"arrays-nucleo_f446re-20260131-000000{number}" for number in ("", "-2", "-3")]
+
+
+def test_keras_set_up_for_something_else_is_refused(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
+    with pytest.raises(RunError, match="image_data_format must be channels_last"):
+        api.MicroNAS(verbose=False).fit(X, Y)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(RunError, match="Received the backend 'torch': set KERAS_BACKEND=tensorflow"):
+        api.MicroNAS(verbose=False).fit(X, Y)
+    assert not hasattr(called, "dataset")
+
+
+def test_a_class_that_the_search_cannot_divide_is_said(called: Called, capsys: pytest.CaptureFixture[str]) -> None:
+    y = np.array(["walk"] * 20 + ["stand"] * 19 + ["fall"])
+    x = RNG.normal(size=(60, 16, 3))
+    api.MicroNAS().fit(x[:40], y, test=(x[40:], y[20:]))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "The training part, divided once more for the search:" in said
+    assert "fall" in said
 
 
 def test_a_rate_of_numpy_is_one(called: Called) -> None:

@@ -19,7 +19,8 @@ from micronas_tf import delivery
 from micronas_tf.boards import Board, Budget, boards_directory, load_board
 from micronas_tf.cost import Measurement, Table, TableHeader, table_path, write_table
 from micronas_tf.deploy import Golden
-from micronas_tf.device import Bench
+from micronas_tf.device import MOST_CLASSES, Bench
+from micronas_tf.device.build import firmware_directory
 from micronas_tf.errors import BoardError, DeviceError, ModelError, RunError
 from micronas_tf.ops import Network
 from micronas_tf.run_directory import RunDirectory, read_json, write_json
@@ -112,6 +113,40 @@ def test_an_export_replaces_nothing_but_bundles(run: Path, tmp_path: Path, kept:
             delivery.export_run(run, target=target)
     assert (tmp_path / "lib" / kept).read_text() == "mine"
     assert (run / "model.tflite").exists()
+
+
+def test_an_export_keeps_what_somebody_put_beside_a_bundle(run: Path, tmp_path: Path) -> None:
+    target = tmp_path / "lib"
+    delivery.export_run(run, target=target)
+    (target / "platformio_override.ini").write_text("[env]")
+    (target / "src").mkdir()
+    (target / "src/main.c").write_text("int main(void);")
+    (target / "build").mkdir()
+    (target / "build/firmware.elf").write_text("made of the former model")
+    (target / "kernels/softmax.c").write_text("changed")
+    (target / "kernels/of_a_former_version.c").write_text("")
+    about = read_json(target / "bundle.json")
+    assert {"bundle.json", "README.md", "model.c", "tflm/model_data.cc"} <= set(about["files"])
+    write_json(target / "bundle.json", {**about, "files": [*about["files"], "kernels/of_a_former_version.c"]})
+    delivery.export_run(run, target=target)
+    assert (target / "platformio_override.ini").read_text() == "[env]"
+    assert (target / "src/main.c").read_text() == "int main(void);"
+    assert not (target / "build").exists()
+    assert (target / "kernels/softmax.c").read_bytes() == (run / "bundle/kernels/softmax.c").read_bytes()
+    assert not (target / "kernels/of_a_former_version.c").exists()
+    assert read_json(target / "bundle.json")["files"] == about["files"]
+
+
+def test_more_classes_than_a_reply_holds_are_refused_before_anything_is_built(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = (firmware_directory() / "src/bench/bundle.h").read_text()
+    assert f"MN_MOST_CLASSES = {MOST_CLASSES} " in header
+    about = read_json(run / "bundle/bundle.json")
+    write_json(run / "bundle/bundle.json", {**about, "class_names": ["a"] * (MOST_CLASSES + 1)})
+    monkeypatch.delattr(delivery, "bundle_bench")
+    with pytest.raises(DeviceError, match=r"holds the scores of 64 classes\. Received: 65"):
+        delivery.verify(run, "qemu_cortex_m4")
 
 
 def test_an_export_into_the_folder_that_one_stands_in(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from micronas_tf import estimation
-from micronas_tf.boards import board_ids, load_board
+from micronas_tf.boards import board_ids, boards_directory, load_board
 from micronas_tf.cli.characterize import characterize
 from micronas_tf.cost import Measurement, Runtime, Table, TableHeader, load_operator_model, table_path, write_table
 from micronas_tf.errors import CostError
@@ -18,6 +19,7 @@ from micronas_tf.space import SpaceConfig, build_space
 
 BOARD = load_board("nucleo_f446re")
 OP = OpSpec("softmax", ((1, 1, 6),), (1, 1, 6))
+CONV = OpSpec("conv2d", ((32, 3, 8),), (32, 3, 8), (3, 1))
 TABLE = Table(
     TableHeader(BOARD.id, BOARD.clock_hz, "bundle", "portable/1", "gcc -O2", "2026-01-31", "made up"),
     (Measurement(OP, 1234.0, 3),),
@@ -80,6 +82,24 @@ def test_an_emulated_boards_table_gives_a_model_of_the_board_that_it_stands_for(
     assert fitted.kinds["conv2d"].check.mean_error < 0.001
     with pytest.raises(CostError, match=r"is of qemu_cortex_m4. Received: --board nucleo_l552ze_q"):
         fit_latency(tmp_path / "t.csv", "nucleo_l552ze_q", None, seed=0, out=None)
+    # Whoever names it otherwise: its error is that of emulated cycles.
+    _, told = fit_latency(tmp_path / "t.csv", BOARD.id, "Alice, June", seed=0, out=None)
+    assert told.provenance == "emulated: Alice, June"
+    assert told.cycles(CONV).rel_error == fitted.cycles(CONV).rel_error > 0.03
+
+
+def test_a_board_of_ones_own_is_named_by_its_id_or_its_file(tmp_path: Path) -> None:
+    shutil.copyfile(boards_directory() / "nucleo_f446re.toml", tmp_path / "mine.toml")
+    model = load_operator_model(BOARD.id)
+    header = TableHeader("mine", BOARD.clock_hz, "tflm", "cmsis-nn", "gcc", "2026-01-31", "made up")
+    rows = tuple(Measurement(op, 2 * model.cycles(op).cycles) for op in build_space(64, 3, 5).operators())
+    write_table(tmp_path / "t.csv", Table(header, rows))
+    for name in ("mine", str(tmp_path / "mine.toml")):
+        path, fitted = fit_latency(tmp_path / "t.csv", name, None, seed=0, out=None)
+        assert path == tmp_path / "mine.tflm.json"
+    assert latency_source("ops", load_board(tmp_path / "mine.toml")) == fitted.operation_count()
+    with pytest.raises(CostError, match=r"A board's id becomes the name of a file\. Received: 'boards/mine'"):
+        fit_latency(tmp_path / "t.csv", "boards/mine", None, seed=0, out=None)
 
 
 SPACE = build_space(64, 3, 5, SpaceConfig(extra_cells=0))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from math import isfinite
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -20,9 +22,11 @@ from micronas_tf.cost import Runtime
 from micronas_tf.datasets import Dataset, Windows, load_dataset, notes_on_repeats, split_dataset
 from micronas_tf.errors import BoardError, DataError, MicronasError, RunError, SpaceError
 from micronas_tf.estimation import latency_notes
+from micronas_tf.files import unwritable
 from micronas_tf.front import Axis, Pareto
 from micronas_tf.pareto import explore
 from micronas_tf.pipeline import Result, run
+from micronas_tf.plan import division_notes
 from micronas_tf.progress import silent
 from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, read_json, resume_command
 from micronas_tf.search import SearchRecipe, Strategy
@@ -87,20 +91,20 @@ class MicroNAS:
         verbose: bool = True,
     ) -> None:
         self.settings = Settings(
-            board=str(board),
+            board=_found(str(board)) if str(board).endswith(".toml") else str(board),
             budget=Budget(_to_float(latency_ms), _to_bytes(memory_kb), _to_bytes(flash_kb), memory_figure),
-            latency_source=latency_source,
+            latency_source=latency_source if latency_source in ("auto", "ops") else _found(latency_source),
             runtime=runtime,
             margin=_to_float(margin),
             strategy=strategy,
             quantisation=quantize,
-            seed=_to_int(seed),
+            seed=seed,
             space=_space(space, extra_cells),
             # Epochs that someone asks for are meant: no least number of steps then.
-            search=SearchRecipe() if epochs is None else SearchRecipe(epochs=_to_int(epochs), least_steps=0),
+            search=SearchRecipe() if epochs is None else SearchRecipe(epochs=_to_int(epochs, "epochs"), least_steps=0),
             training=TrainingRecipe()
             if epochs is None
-            else TrainingRecipe(epochs=_to_int(epochs), least_steps=0, stretch=1.0),
+            else TrainingRecipe(epochs=_to_int(epochs, "epochs"), least_steps=0, stretch=1.0),
             saved_model=saved_model,
             time_budget_s=_to_seconds(time_budget),
             pareto=_front(pareto, pareto_points),
@@ -145,9 +149,9 @@ class MicroNAS:
                 "can be given with arrays only: fit(x, y, …). A file says such things itself (docs/file-formats.md).",
             )
             about: dict[str, Any] = {
-                "source": None if x is None else str(x),
-                "window": None if window is None else _to_int(window),
-                "hop": None if hop is None else _to_int(hop),
+                "source": None if x is None else _found(str(x)),
+                "window": None if window is None else _to_int(window, "window"),
+                "hop": None if hop is None else _to_int(hop, "hop"),
                 "test_fraction": float(test_fraction),
             }
             dataset = load_dataset(**about, seed=self.settings.seed)
@@ -161,7 +165,7 @@ class MicroNAS:
         """`fit` on a dataset that is loaded already. `started`: instead of the attribute of that name."""
         board = self.settings.board.removesuffix(".toml")
         name = f"{dataset.name}-{Path(board).name}-{datetime.now():%Y%m%d-%H%M%S}".replace(" ", "_")
-        directory = self.out or Path("runs") / name
+        directory = self.out or _new_folder(Path("runs") / name)
         files = RunDirectory(directory)
         files.claim()
         try:
@@ -170,6 +174,20 @@ class MicroNAS:
         except MicronasError:
             files.release()
             raise
+
+
+def _new_folder(path: Path) -> Path:
+    """Nobody else's, even if two runs begin in one second: numbered then."""
+    for number in count(1):
+        folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        return folder
+    raise AssertionError
 
 
 def resume(
@@ -236,17 +254,33 @@ def _run(
     verbose: bool,
     started: float | None,
 ) -> Result:
+    _check_keras()
     options: dict[str, Any] = {"about": about, "started": started, "afterwards": explore if settings.pareto else None}
     try:
         if not verbose:
             return run(dataset, settings, directory, **options, progress=silent)
         with ConsoleProgress(settings.budget) as progress:
-            for note in (*dataset.notes, *_latency_notes(dataset, settings)):
+            notes = (*dataset.notes, *division_notes(dataset.train, settings.seed), *_latency_notes(dataset, settings))
+            for note in notes:
                 progress.say(note)
             return run(dataset, settings, directory, **options, progress=progress)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(_how_to_go_on(directory, about))
         raise
+
+
+def _check_keras() -> None:
+    """Raises RunError where Keras is set up for something else than the models are made of."""
+    if keras.backend.backend() != "tensorflow":
+        raise RunError(
+            f"Keras runs on TensorFlow here. Received the backend {keras.backend.backend()!r}: set "
+            "KERAS_BACKEND=tensorflow before Keras is imported."
+        )
+    if keras.config.image_data_format() != "channels_last":
+        raise RunError(
+            f"Keras' image_data_format must be channels_last. Received: {keras.config.image_data_format()!r}. Change "
+            "it in ~/.keras/keras.json, or by keras.config.set_image_data_format."
+        )
 
 
 def _how_to_go_on(directory: Path, about: Mapping[str, Any]) -> str:
@@ -309,7 +343,7 @@ def _space(space: SpaceConfig | None, extra_cells: int | None) -> SpaceConfig:
 
 def _front(axis: Axis | None, points: int | None) -> Pareto | None:
     if axis is not None:
-        return Pareto(axis) if points is None else Pareto(axis, _to_int(points))
+        return Pareto(axis) if points is None else Pareto(axis, _to_int(points, "pareto_points"))
     if points is not None:
         raise RunError("pareto_points says how many models pareto trains. Give pareto, too, or neither.")
     return None
@@ -333,9 +367,19 @@ def _to_float(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _to_int(value: int) -> int:
-    """The same of whole numbers; whoever takes it refuses others."""
-    return int(value) if isinstance(value, Integral) else value
+def _to_int(value: float, name: str) -> int:
+    """The same of whole numbers."""
+    if not float(value).is_integer():
+        raise RunError(f"{name} is a whole number. Received: {value!r}.")
+    return int(value)
+
+
+def _found(path: str) -> str:
+    """A file or folder that is there, from wherever the run is resumed; another name as it is."""
+    with suppress(OSError):
+        if Path(path).exists():
+            return str(Path(path).absolute())
+    return path
 
 
 def _to_bytes(kilobytes: float | None) -> int | None:

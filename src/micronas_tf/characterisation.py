@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from micronas_tf.device import (
 )
 from micronas_tf.errors import DataError, RunError
 from micronas_tf.estimation import user_tables
+from micronas_tf.files import write_atomically
 from micronas_tf.ops import OpSpec
 from micronas_tf.progress import Progress, silent
 from micronas_tf.space import SearchSpace, SpaceConfig, build_space
@@ -76,7 +76,7 @@ def characterise_board(
         port: of a real board; the only Nucleo's when None.
         calibration: measured cycles of the board that an emulated one stands for: fits its constant.
         repeats: runs of each operator.
-        resume: go on with the table that is there; else it is kept as `….old`.
+        resume: go on with the table that is there; else it is kept as `….old`, unless that holds more operators.
         out: CSV file; where `search` looks when None.
         progress: hears of the stages `building` and `measuring`.
 
@@ -118,12 +118,18 @@ def _calibrating(board: Board, runtime: Runtime, path: Path) -> tuple[Measuremen
 
 
 def _keep_old(path: Path) -> None:
-    """A copy of a table that took an hour, so that it is not lost to a slip."""
+    """A copy of a table that took an hour, so that it is not lost to a slip, nor to a second one after it."""
+    old = path.with_name(f"{path.name}.old")
     try:
-        if path.exists():
-            shutil.copyfile(path, path.with_name(f"{path.name}.old"))
+        if path.exists() and _lines(path) >= _lines(old):
+            write_atomically(old, path.read_bytes())
     except OSError as error:
         raise RunError(f"Cannot keep a copy of {path}: {error.strerror}. Choose another --out.") from error
+
+
+def _lines(path: Path) -> int:
+    """Of a table, one for each operator and those of its header; 0 of none."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def check_lut(path: Path, shape: WindowShape) -> tuple[Table, tuple[Finding, ...]]:

@@ -15,6 +15,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from micronas_tf.boards import Budget
+from micronas_tf.ops import KINDS
 
 KIB: Final = 1024
 _LINE_EVERY_S: Final = 10.0
@@ -222,6 +223,11 @@ def show_fit(model: Mapping[str, Any], path: Path) -> None:
         errors = (f"{check['mean_error']:.2%}", f"{check['p95_error']:.2%}")
         table.add_row(kind, str(item["rows"]), check["method"], r2, *errors)
     console.print(table)
+    if left := [kind for kind in KINDS if kind not in model["operators"]]:
+        console.print(
+            f"Fewer than two rows, so no model: {', '.join(left)}. A search takes their latency from another source.",
+            soft_wrap=True,
+        )
     count = model["operation_count"]
     console.print(f"For comparison, MACs × {count['cycles_per_mac']:.2f}: mean error {count['mean_error']:.1%}")
     console.print(str(path), soft_wrap=True)

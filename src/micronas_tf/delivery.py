@@ -15,9 +15,9 @@ from micronas_tf.boards import Board, load_board
 from micronas_tf.cost import NetworkLatency, network_latency
 from micronas_tf.datasets import Standardisation, Windows, load_dataset
 from micronas_tf.deploy import Golden, Model, drawn_windows, make_golden, spread_out, write_bundle
-from micronas_tf.device import Proof, bundle_bench, check_has_firmware, check_same_kernels, prove
+from micronas_tf.device import MOST_CLASSES, Proof, bundle_bench, check_has_firmware, check_same_kernels, prove
 from micronas_tf.device.prove import difference_json
-from micronas_tf.errors import BudgetError, CostError, RunError
+from micronas_tf.errors import BudgetError, CostError, DeviceError, RunError
 from micronas_tf.estimation import latency_source
 from micronas_tf.models import network_from_flatbuffer
 from micronas_tf.ops import Network
@@ -224,6 +224,11 @@ def verify(
     """
     with _subject(path, board_id) as subject:
         board = load_board(board_id or subject.board_id or "")
+        if (classes := len(subject.about["class_names"])) > MOST_CLASSES:
+            raise DeviceError(
+                f"A reply of the firmware holds the scores of {MOST_CLASSES} classes. Received: {classes}. Run the "
+                "bundle's own selftest.c instead (docs/bundle.md)."
+            )
         golden, drawn = _windows(subject, windows)
         progress("building", 0, 1, {})
         with bundle_bench(board, subject.bundle, port) as bench:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from platformdirs import user_data_path
 
 from micronas_tf.boards import Board, board_ids, load_board
 from micronas_tf.cost import (
+    EMULATED,
     LatencySource,
     NetworkLatency,
     OperatorModel,
@@ -22,6 +24,7 @@ from micronas_tf.cost import (
     model_path,
     network_costs,
     read_measurements,
+    read_operator_model,
     read_table,
     source_counts,
     write_operator_model,
@@ -45,7 +48,10 @@ def latency_source(name: str, board: Board, runtime: Runtime = "tflm") -> Latenc
     if name == "auto":
         return default_source(board.id, (user_tables(),), runtime, board.emulates)
     if name == "ops":
-        return load_operator_model(board.emulates or board.id, runtime).operation_count()
+        fitted = (model_path(user_tables(), name, runtime) for name in (board.id, board.emulates) if name)
+        own = next((path for path in fitted if path.is_file()), None)
+        shipped = partial(load_operator_model, board.emulates or board.id, runtime)
+        return (read_operator_model(own) if own else shipped()).operation_count()
     path = Path(name)
     if not path.is_file():
         raise CostError(f"A latency source is auto, ops or a lookup table's file. Received: {name!r}.")
@@ -91,7 +97,7 @@ def latency_notes(name: str, board_name: str, runtime: Runtime, space: SearchSpa
 
 
 def fit_latency(
-    csv: Path, board_id: str, provenance: str | None, *, seed: int, out: Path | None
+    csv: Path, board: str, provenance: str | None, *, seed: int, out: Path | None
 ) -> tuple[Path, OperatorModel]:
     """Fit an operator model on measured cycles and write it where `latency_source` finds it.
 
@@ -99,20 +105,29 @@ def fit_latency(
 
     Args:
         csv: a lookup table, or measurements (docs/file-formats.md).
-        board_id: what was measured.
-        provenance: who measured what; a table's own when None.
+        board: what was measured: its id, which need not be one that ships, or its .toml file.
+        provenance: who measured what; a table's own when None. Of an emulated table it says so in any case.
         seed: of the held-out rows.
         out: JSON file; the user's data folder when None.
 
     Raises:
-        CostError: the table is malformed, of another board, or too small.
+        BoardError: there is no such file of a board.
+        CostError: the table is malformed, of another board, or too small, or the id is none.
     """
+    board_id = load_board(board).id if board.endswith(".toml") else board
+    if board_id != Path(board_id).name:
+        raise CostError(
+            f"A board's id becomes the name of a file. Received: {board!r}. Give the id, or its .toml file."
+        )
     runtime: Runtime = "tflm"
     if is_table(csv):
         header = read_table(csv).header
         if board_id not in (header.board, _stands_for(header.board)):
             raise CostError(f"{csv} is of {header.board}. Received: --board {board_id}. Choose one of the two.")
-        provenance, runtime = provenance or header.provenance, header.runtime
+        runtime = header.runtime
+        # The model's error depends on it.
+        emulated = header.provenance.startswith(EMULATED) and not (provenance or "").startswith(EMULATED)
+        provenance = f"{EMULATED}: {provenance}" if provenance and emulated else provenance or header.provenance
     model = fit_operator_model(read_measurements(csv), board_id, provenance or f"measured: {csv.name}", seed, runtime)
     path = out or model_path(user_tables(), board_id, runtime)
     write_operator_model(path, model)

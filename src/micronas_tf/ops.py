@@ -34,6 +34,9 @@ Activation: TypeAlias = Literal["linear", "relu"]
 KINDS: Final[tuple[OpKind, ...]] = get_args(OpKind)
 NETWORK_SCHEMA: Final = 1
 
+MOST_EXTENT: Final = 2**15 - 1
+"""Of each axis of a tensor: the firmware's kernels hold extents as int16."""
+
 BATCH_NORM_MOMENTUM: Final = 0.9
 """Of the BatchNorm behind an operator, in the supernet as in a plain model: weights are copied from one to the other.
 Keras' default of 0.99 lags behind on small data sets: few steps an epoch."""

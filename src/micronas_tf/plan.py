@@ -9,7 +9,7 @@ import numpy as np
 
 from micronas_tf.boards import Board, load_board
 from micronas_tf.cost import LatencySource, NetworkCosts, network_costs
-from micronas_tf.datasets import Dataset, Windows, split
+from micronas_tf.datasets import Dataset, Partition, Windows, partition
 from micronas_tf.errors import DataError
 from micronas_tf.estimation import latency_source, mean_error
 from micronas_tf.ops import Network
@@ -103,14 +103,25 @@ def make_plan(dataset: Dataset, settings: Settings) -> Plan:
     margin = mean_error(space, source) if settings.margin is None else settings.margin
     projector = Projector(figures, lambda network: network_costs(network, source, board), margin)
     projector.check()
-    weight_windows, alpha_windows = _divided(train_part, settings.seed)
+    parts = _divided(train_part, settings.seed)
+    weight_windows, alpha_windows = (train_part.subset(rows) for rows in (parts.larger, parts.smaller))
     timed = settings.time_budget_s is not None
     search = settings.search.comparing_on(len(alpha_windows), time_is_limited=timed)
     return Plan(dataset, settings, board, source, figures, projector, weight_windows, alpha_windows, search)
 
 
-def _divided(train: Windows, seed: int) -> tuple[Windows, Windows]:
+def division_notes(train: Windows, seed: int) -> tuple[str, ...]:
+    """What a search should know of how its training part is divided once more: a sentence, or nothing.
+
+    Raises:
+        DataError: it cannot be divided.
+    """
+    note = _divided(train, seed).note
+    return (f"The training part, divided once more for the search: {note}",) if note else ()
+
+
+def _divided(train: Windows, seed: int) -> Partition:
     try:
-        return split(train, ALPHA_FRACTION, seed=seed)
+        return partition(train, ALPHA_FRACTION, seed=seed)
     except DataError as error:
         raise DataError(f"The training part is divided once more, for the search: {error}") from error

@@ -132,14 +132,14 @@ class RunDirectory:
         Raises:
             RunError: it holds a run already, or cannot be made.
         """
-        if self.run.exists():
-            raise RunError(
-                f"{self.path} holds a run. Go on with it by `{resume_command(self.path)}`, or choose another --out."
-            )
-        # A run that was killed before it wrote anything has left empty folders.
-        if self.path.is_dir() and any(not path.is_dir() for path in self.path.rglob("*")):
-            raise RunError(f"{self.path} is not empty. Choose another --out.")
         try:
+            if self.run.exists():
+                raise RunError(
+                    f"{self.path} holds a run. Go on with it by `{resume_command(self.path)}`, or choose another --out."
+                )
+            # A run that was killed before it wrote anything has left empty folders.
+            if self.path.is_dir() and any(not path.is_dir() for path in self.path.rglob("*")):
+                raise RunError(f"{self.path} is not empty. Choose another --out.")
             self.search.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"Cannot make {self.path}: {error.strerror}. Choose a writable folder by --out.") from error

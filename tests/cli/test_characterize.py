@@ -139,7 +139,12 @@ def test_resuming_and_starting_over(board: FakeBoard, tmp_path: Path) -> None:
     assert not path.with_name("t.csv.old").exists()
     assert json.loads(call(*arguments).stdout)["operators"] == len(SPACE.operators())
     assert len(board.asked) == 2 * asked
-    assert read_table(path.with_name("t.csv.old")) == read_table(path)
+    full = read_table(path)
+    assert read_table(path.with_name("t.csv.old")) == full
+    # A run that ended early must not push the full table out of its copy.
+    write_table(path, Table(full.header, full.measurements[:3]))
+    call(*arguments)
+    assert read_table(path.with_name("t.csv.old")) == full
 
 
 def test_without_a_board(monkeypatch: pytest.MonkeyPatch) -> None:

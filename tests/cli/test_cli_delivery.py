@@ -112,17 +112,18 @@ def test_ctrl_c_is_no_broken_promise(invoke: Invoke, run: Path, monkeypatch: pyt
         assert_refused(invoke(command, run), 2, "Interrupted. Run the command again.")
 
 
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
 def test_a_verification_that_is_asked_to_go_ends_its_board(
-    invoke: Invoke, run: Path, monkeypatch: pytest.MonkeyPatch
+    ending: signal.Signals, invoke: Invoke, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGTERM; the stand-in's child is in a session of its own, as an emulated board is."""
+    """The stand-in's child is in a session of its own, as an emulated board is."""
     children: list[subprocess.Popen[bytes]] = []
 
     def verify(*arguments: Any, **options: Any) -> dict[str, Any]:
         child = subprocess.Popen(["sleep", "60"], start_new_session=True)
         children.append(child)
         try:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(ending)
             return VERIFIED
         finally:
             child.kill()
@@ -131,13 +132,13 @@ def test_a_verification_that_is_asked_to_go_ends_its_board(
     monkeypatch.setattr(delivery, "verify", verify)
     # Or the tests themselves would end where the command does not listen.
     unheard: list[int] = []
-    former = signal.signal(signal.SIGTERM, lambda number, frame: unheard.append(number))
+    former = signal.signal(ending, lambda number, frame: unheard.append(number))
     try:
         assert_refused(invoke("verify", run), 2, "Interrupted.")
-        signal.raise_signal(signal.SIGTERM)
-        assert unheard == [signal.SIGTERM], "the former handler is back"
+        signal.raise_signal(ending)
+        assert unheard == [ending], "the former handler is back"
     finally:
-        signal.signal(signal.SIGTERM, former)
+        signal.signal(ending, former)
     assert [child.returncode for child in children] == [-signal.SIGKILL]
 
 

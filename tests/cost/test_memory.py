@@ -22,7 +22,7 @@ from micronas_tf.cost.memory import (
 )
 from micronas_tf.cost.records import read_measurements
 from micronas_tf.errors import CostError
-from micronas_tf.ops import OpSpec
+from micronas_tf.ops import Network, Node, OpSpec
 
 from .networks import branched, conv, mean, single, softmax
 
@@ -125,6 +125,15 @@ def test_the_arena_adds_scratch_and_the_persistent_part() -> None:
 def test_the_persistent_part_worked_by_hand() -> None:
     convolutions = 6 * 176 + 2 * (16 + 64 + 32 + 32 + 32 + 16)  # of 4, 16, 8, 8, 8 and 3 filters
     assert persistent_bytes(branched()) == 464 + convolutions + 4 * 128
+
+
+def test_a_flattened_tensor_is_copied_in_a_step_of_its_own() -> None:
+    first, dense = conv((32, 2, 1), 8, (5, 1), (2, 1)), OpSpec("fully_connected", ((16, 2, 8),), (1, 1, 4))
+    network = Network((32, 2, 1), (Node("time", first, (0,), 1), Node("dense", dense, (1,), 2)))
+    lives = [(buffer.size, buffer.first, buffer.last) for buffer in network_buffers(network, scratch=False)]
+    assert lives == [(64, 0, 1), (256, 1, 2), (4, 3, 3), (256, 2, 3)]
+    # 464 of the interpreter, the convolution, the dense operator, and what stands between them.
+    assert persistent_bytes(network) == 464 + (176 + 2 * 32) + (176 + 2 * 16) + 128
 
 
 def test_peak_memory_is_the_largest_working_set() -> None:

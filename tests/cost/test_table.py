@@ -11,7 +11,7 @@ from micronas_tf.cost.latency import Chain, LookupTable
 from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, model_path, write_operator_model
 from micronas_tf.cost.records import read_measurements
 from micronas_tf.cost.sources import default_source, table_path
-from micronas_tf.cost.table import Measurement, Table, TableHeader, read_table, write_table
+from micronas_tf.cost.table import EMULATED, Measurement, Table, TableHeader, read_table, write_table
 from micronas_tf.errors import CostError
 
 from .networks import add, branched, conv
@@ -157,9 +157,15 @@ def test_a_table_alone_is_enough_for_a_board_without_a_model(tmp_path: Path) -> 
 
 
 def test_a_users_model_takes_precedence_over_the_shipped_one(tmp_path: Path) -> None:
-    own = replace(load_operator_model("nucleo_f446re"), provenance="mine")
+    shipped = load_operator_model("nucleo_f446re")
+    own = replace(shipped, kinds={"conv2d": shipped.kinds["conv2d"]}, provenance=f"{EMULATED}: mine")
     write_operator_model(model_path(tmp_path, "nucleo_f446re", "tflm"), own)
-    assert default_source("nucleo_f446re", [tmp_path]) == own
+    source = default_source("nucleo_f446re", [tmp_path])
+    assert source == Chain((own, shipped))
+    # Fitted on convolutions alone, it leaves the others to the one that ships.
+    nodes = {node.op.kind: node.op for node in branched().nodes}
+    assert source.cycles(nodes["conv2d"]).provenance.startswith("fitted model of nucleo_f446re, emulated")
+    assert source.cycles(nodes["add"]) == shipped.cycles(nodes["add"])
 
 
 def test_a_board_without_any_source_says_what_to_run(tmp_path: Path) -> None:
@@ -172,7 +178,7 @@ def test_an_emulated_board_has_the_model_of_the_board_that_it_stands_for(tmp_pat
     assert source == load_operator_model("nucleo_f446re", "bundle")
     own = replace(load_operator_model("nucleo_f446re", "bundle"), board_id="qemu_cortex_m4")
     write_operator_model(model_path(tmp_path, "qemu_cortex_m4", "bundle"), own)
-    assert default_source("qemu_cortex_m4", [tmp_path], "bundle", "nucleo_f446re") == own
+    assert default_source("qemu_cortex_m4", [tmp_path], "bundle", "nucleo_f446re") == Chain((own, source))
 
 
 def test_a_table_of_another_board_is_refused(tmp_path: Path) -> None:

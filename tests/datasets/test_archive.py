@@ -100,6 +100,11 @@ def test_an_unlabelled_or_empty_ts_file_is_refused(tmp_path: Path) -> None:
     path.write_text("@problemName toy\n@timeStamps false\n@univariate true\n@classLabel false\n@data\n1,2,3\n")
     with pytest.raises(DataError, match="no class labels"):
         load_dataset(path)
+    # aeon would take 0 and 1 for samples, and 2.5 for the second value.
+    stamped = "@problemName toy\n@timeStamps true\n@univariate true\n@classLabel true a b\n@data\n"
+    path.write_text(f"{stamped}(0,1.5),(1,-2.5):a\n(0,3.5),(1,4.5):b\n")
+    with pytest.raises(DataError, match="time stamps cannot be read"):
+        load_dataset(path)
     path.write_text("")
     with pytest.raises(DataError, match=r"toy\.ts"):
         load_dataset(path)

@@ -102,6 +102,13 @@ def test_string_labels_and_no_names_and_an_unknown_rate(tmp_path: Path) -> None:
         ({"x": X, "y": Y, "sampling_rate_hz": [1, 2]}, ["sampling_rate_hz is one number"]),
         ({"x": X, "y": Y, "subject": np.zeros((12, 2))}, ["subject is one value for each window"]),
         ({"x": np.array([X[0], X[1, :5]], dtype=object), "y": [0, 1]}, ["'x' is pickled", "Ragged"]),
+        ({"x": X, "y": np.array(["a", "b", "c"] * 4, dtype=object)}, ["'y' is pickled", "np.asarray(y, dtype=str)"]),
+        ({"x": X, "y": Y[:, None]}, ["shape (12, 1)", "y.ravel()"]),
+        ({"x": X, "y": np.eye(3)[Y]}, ["shape (12, 3)", "y.argmax(axis=1)"]),
+        ({"x": X, "y": np.array([b"\xfc", b"a", b"b"] * 4)}, ["Labels that are bytes are UTF-8"]),
+        ({"x": X, "y": 2.0**63 + 2.0**20 * Y}, ["numbers below 2^63"]),
+        ({"x": X, "y": Y, "triads": 5}, ["A triad is three channel indices", "Received: 5"]),
+        ({"x": X, "y": Y, "triads": [["acc_x", "acc_y", "acc_z"]]}, ["A triad is three channel indices", "acc_x"]),
     ],
 )
 def test_bad_arrays_get_one_clear_sentence(tmp_path: Path, arrays: dict[str, Any], words: list[str]) -> None:

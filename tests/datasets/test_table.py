@@ -184,6 +184,14 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
         # 2 × 11 windows of the first recording, and 2 × ((50 - 16) // 8 + 1) of the second.
         (lambda f: two_rates(f, 90), "10 of 32 windows .* median 50 Hz: from data row 201 on it is 90 Hz"),
         (lambda f: two_rates(f, 35), "10 of 32 windows .* median 50 Hz: from data row 201 on it is 35 Hz"),
+        (
+            lambda f: f.assign(Time=f.Time.astype(str).where(f.index != 9, "x")),
+            "a number but in 1 row.s.: data row 10 .*x",
+        ),
+        (
+            lambda f: f.assign(label=f.label.where(f.index > 9, "fall")),
+            "with the label.s. fall and without a gap holds",
+        ),
         (lambda f: f.assign(label="walk"), "at least two classes"),
         (lambda f: f.iloc[:0], "empty"),
     ],
@@ -293,3 +301,19 @@ def test_a_rate_that_is_meant_is_not_noted(tmp_path: Path, name: str, values: An
 def test_a_table_needs_a_sensible_cut(tmp_path: Path, window: int | None, hop: int | None, words: str) -> None:
     with pytest.raises(DataError, match=words):
         load_dataset(csv(tmp_path, samples()), window=window, hop=hop)
+
+
+def test_rows_that_end_in_a_comma_are_refused(tmp_path: Path) -> None:
+    path = csv(tmp_path, samples())
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, *(f"{row}," for row in rows)]))
+    with pytest.raises(DataError, match="more values than the header has names"):
+        load_dataset(path, window=16)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_called_0_stays_one_in_a_large_table(tmp_path: Path) -> None:
+    """pandas reads large files in pieces, and a piece of zeros as numbers."""
+    frame = samples(300_000)
+    frame["label"] = np.where(frame.index < 280_000, "0", "run")
+    assert load_dataset(csv(tmp_path, frame), window=1000).train.class_names == ("0", "run")

@@ -139,6 +139,17 @@ def test_firmware_of_another_board_or_runtime(path: Path, board: str, backend: s
     assert not path.exists()
 
 
+def test_a_table_that_is_there_is_not_replaced_by_an_empty_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "_LEAST_PATIENCE_S", 0.2)
+    with FakeBoard() as board:
+        full = characterise(bench_of(board), OPERATORS, path).table
+    with FakeBoard({number: lambda board, reply: b"" for number in range(20)}) as board:
+        bench = bench_of(board)
+        with pytest.raises(DeviceError, match="Nothing was measured"):
+            characterise(bench, OPERATORS, path)
+    assert read_table(path) == full
+
+
 def test_a_table_of_other_kernels_is_not_gone_on_with(path: Path) -> None:
     with FakeBoard() as board:
         former = characterise(bench_of(board), OPERATORS, path).table

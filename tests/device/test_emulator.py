@@ -144,7 +144,7 @@ def test_an_image_that_is_none(tmp_path: Path) -> None:
         characterise(bench, OPERATORS, tmp_path / "t.csv")
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_command_that_is_ended_leaves_a_table_and_no_emulator(ending: signal.Signals, tmp_path: Path) -> None:
     require_tools()
     build_image("qemu_cortex_m4")
@@ -152,7 +152,10 @@ def test_a_command_that_is_ended_leaves_a_table_and_no_emulator(ending: signal.S
     window = ("--window", "128", "--sensors", "9", "--classes", "6")
     arguments = ("characterize", "--board", "qemu_cortex_m4", *window, "--repeats", "32", "--out", str(table))
     # A shell's background jobs, and all that they start, ignore Ctrl-C; Python then leaves it ignored.
-    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    listening = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+    )
     command = [sys.executable, "-c", f"{listening}; from micronas_tf.cli import main; main()", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 180

@@ -34,8 +34,11 @@ def test_a_port_that_is_named_is_taken() -> None:
 
 
 def test_several_boards_are_listed() -> None:
-    with pytest.raises(DeviceError, match=r"ttyACM0 \(0483:374b, STM32 STLink\); /dev/ttyACM1 .*--port"):
+    with pytest.raises(DeviceError, match=r"ttyACM0 \(0483:374b, STM32 STLink\); /dev/ttyACM1 .*Unplug the others"):
         find_port(BOARD, ports=[FIRST, MODEM, SECOND])
+    # Whichever port is named, the upload would go to the first one.
+    with pytest.raises(DeviceError, match="the upload takes the first ST-Link"):
+        find_port(BOARD, "/dev/ttyACM1", ports=[FIRST, MODEM, SECOND])
 
 
 @pytest.mark.parametrize(("ports", "listed"), [([], "none"), ([MODEM], r"/dev/ttyS0 \(n/a\)")])

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from micronas_tf.cost import arena_head_bytes
 from micronas_tf.errors import ModelError
 from micronas_tf.models.flatbuffer import load_network, network_from_flatbuffer
 from micronas_tf.ops import OpSpec
+from micronas_tf.quantize.runtimes import operator_names, tflm_arena
 
 
 def converted(function: Callable[[Any], Any], shape: tuple[int, ...], *, int8: bool = True) -> bytes:
@@ -97,3 +99,21 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
         broken.write_bytes(data)
         with pytest.raises(ModelError, match=rf"{re.escape(str(broken))}: .*{message}"):
             load_network(broken)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_the_copy_of_a_reshape_is_in_the_arena(pooled: bool) -> None:
+    """TFLM itself is the oracle: it copies what is flattened, and holds both meanwhile."""
+    rng = np.random.default_rng(1)
+    kernel = tf.constant(rng.normal(size=(5, 1, 1, 8)), tf.float32)
+    dense = tf.constant(rng.normal(size=(32 if pooled else 256, 4)), tf.float32)
+
+    def function(x: Any) -> Any:
+        x = tf.nn.relu(tf.nn.conv2d(x, kernel, [1, 2, 1, 1], "SAME"))
+        x = tf.nn.max_pool2d(x, (8, 1), (8, 1), "SAME") if pooled else x
+        return tf.matmul(tf.reshape(x, [1, -1]), dense)
+
+    flatbuffer = converted(function, (32, 2, 1))
+    network = network_from_flatbuffer(flatbuffer)
+    assert "RESHAPE" in operator_names(flatbuffer)
+    assert arena_head_bytes(network) == tflm_arena(flatbuffer).head_bytes == (320 if pooled else 512)

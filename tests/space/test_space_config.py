@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from micronas_tf.errors import SpaceError
+from micronas_tf.ops import MOST_EXTENT
 from micronas_tf.space import SpaceConfig, build_space, halvings, largest, lower
 
 
@@ -146,3 +147,9 @@ def test_numpy_numbers_are_as_good_as_others() -> None:
     config = SpaceConfig(**given)
     assert config == SpaceConfig(min_time=8, time_kernels=(3, 5))
     assert SpaceConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_windows_beyond_the_kernels_counters_are_refused() -> None:
+    assert build_space(MOST_EXTENT, 1, 2).window == MOST_EXTENT
+    with pytest.raises(SpaceError, match=r"at most 32,767 samples.* Received: 32,768 samples"):
+        build_space(MOST_EXTENT + 1, 1, 2)

@@ -52,6 +52,8 @@ def main() -> None:
     """
     # TensorFlow writes a page of notices about instruction sets to standard error otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Other programs of the user may run Keras on something else.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 for command in (search, report, export, verify, estimate, characterize, boards, datasets, fit_latency, lut):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from micronas_tf.boards import DEFAULT_BOARD, Budget
-from micronas_tf.cli.interruption import interrupted_by_sigterm
+from micronas_tf.cli.interruption import interrupted_from_outside
 from micronas_tf.cli.options import json_option, runtime_option, shape_options
 from micronas_tf.errors import RunError
 
@@ -30,7 +30,11 @@ _SHOWN = 5
 @click.option("--port", help="Serial port of the board.  [default: the only ST-Link's]")
 @runtime_option("bundle")
 @click.option("--repeats", type=click.IntRange(1, 32), default=3, show_default=True, help="Runs of each operator.")
-@click.option("--resume", is_flag=True, help="Go on with the table that is there; else it is kept as ….old.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the table that is there; else it is kept as ….old, unless that holds more.",
+)
 @click.option(
     "--calibrate",
     "calibration",
@@ -64,7 +68,7 @@ def characterize(  # noqa: PLR0917
     if source is not None:
         shape = _shape_of(source, window, hop, extra_cells)
     try:
-        with interrupted_by_sigterm(), console.ConsoleProgress(Budget()) as progress:
+        with interrupted_from_outside(), console.ConsoleProgress(Budget()) as progress:
             path, found = characterisation.characterise_board(board, shape, progress=progress, **options)
     except KeyboardInterrupt:
         raise RunError("Interrupted before anything was measured. Run the command again.") from None

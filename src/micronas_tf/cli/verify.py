@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from micronas_tf.boards import Budget
-from micronas_tf.cli.interruption import interrupted_by_sigterm
+from micronas_tf.cli.interruption import interrupted_from_outside
 from micronas_tf.cli.options import json_option
 from micronas_tf.errors import RunError
 from micronas_tf.quiet import captured_output
@@ -43,7 +43,7 @@ def verify(run: Path, board: str | None, port: str | None, windows: int | None, 
         from micronas_tf import console, delivery  # noqa: PLC0415 - imports TensorFlow
         from micronas_tf.report import write_report  # noqa: PLC0415 - imports Matplotlib
 
-    with interrupted_by_sigterm(), console.ConsoleProgress(Budget()) as progress:
+    with interrupted_from_outside(), console.ConsoleProgress(Budget()) as progress:
         found = delivery.verify(run, board, port=port, windows=windows, progress=progress)
     if as_json:
         click.echo(json.dumps(found, indent=2))

@@ -31,13 +31,20 @@ from micronas_tf.cost.memory import (
     tensor_buffers,
     working_set_bytes,
 )
-from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, model_path, write_operator_model
+from micronas_tf.cost.operator_model import (
+    OperatorModel,
+    load_operator_model,
+    model_path,
+    read_operator_model,
+    write_operator_model,
+)
 from micronas_tf.cost.records import read_measurements
 from micronas_tf.cost.sources import default_source, table_path
 from micronas_tf.cost.summary import NetworkCosts, network_costs
-from micronas_tf.cost.table import Measurement, Table, TableHeader, is_table, read_table, write_table
+from micronas_tf.cost.table import EMULATED, Measurement, Table, TableHeader, is_table, read_table, write_table
 
 __all__ = [
+    "EMULATED",
     "FLATBUFFER_BASE_BYTES",
     "PERSISTENT_BASE_BYTES",
     "ArenaPlan",
@@ -76,6 +83,7 @@ __all__ = [
     "peak_memory_bytes",
     "plan_arena",
     "read_measurements",
+    "read_operator_model",
     "read_table",
     "scratch_sizes",
     "source_counts",

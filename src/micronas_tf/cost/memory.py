@@ -8,7 +8,8 @@ buffers + the runtime's persistent part), `peak_memory_bytes` is the figure of t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from math import prod
 from typing import Final, Literal, TypeAlias
 
@@ -115,27 +116,45 @@ def tensor_buffers(network: Network) -> tuple[Buffer, ...]:
 
     Operator k (from 0) runs at step k + 1. The input lives from step 0, the output to the end.
     """
-    last = list(range(len(network.nodes) + 1))
-    for step, node in enumerate(network.nodes, 1):
+    return _tensors(network, range(1, len(network.nodes) + 1))
+
+
+def _tensors(network: Network, steps: Sequence[int]) -> tuple[Buffer, ...]:
+    """The tensors, where node k runs at `steps[k]`."""
+    first = [0, *steps]
+    last = list(first)
+    for step, node in zip(steps, network.nodes, strict=True):
         for tensor in node.inputs:
             last[tensor] = step
-    return tuple(Buffer(prod(shape), first, last[first]) for first, shape in enumerate(network.tensors))
+    return tuple(Buffer(prod(shape), *life) for shape, *life in zip(network.tensors, first, last, strict=True))
+
+
+def is_flattened(op: OpSpec) -> bool:
+    """Whether a RESHAPE stands in front of the operator in a .tflite file: TFLM copies the whole tensor then."""
+    return op.kind == "fully_connected" and op.inputs[0][:2] != (1, 1)
 
 
 def network_buffers(network: Network, scratch: bool) -> tuple[Buffer, ...]:
-    """The tensors of a network (see `tensor_buffers`), then the scratch buffers of its operators in TFLM, in order.
+    """The tensors of a network (see `tensor_buffers`), then the other buffers of its operators in TFLM, in order.
+
+    These are the scratch buffers, and the copy that a RESHAPE makes, which is a step of its own.
 
     Args:
         scratch: whether to add the scratch buffers of CMSIS-NN's kernels; without, only those of mean,
             which TFLM's reference kernels ask for too.
     """
-    scratches = (
-        Buffer(size, step, step)
-        for step, node in enumerate(network.nodes, 1)
-        if scratch or node.op.kind == "mean"
-        for size in scratch_sizes(node.op)
-    )
-    return tensor_buffers(network) + tuple(scratches)
+    steps = tuple(accumulate(1 + is_flattened(node.op) for node in network.nodes))
+    tensors = list(_tensors(network, steps))
+    others: list[Buffer] = []
+    for step, node in zip(steps, network.nodes, strict=True):
+        if is_flattened(node.op):
+            source = tensors[node.inputs[0]]
+            if source.last == step:
+                tensors[node.inputs[0]] = replace(source, last=step - 1)
+            others.append(Buffer(source.size, step - 1, step))
+        if scratch or node.op.kind == "mean":
+            others += [Buffer(size, step, step) for size in scratch_sizes(node.op)]
+    return (*tensors, *others)
 
 
 def arena_head_bytes(network: Network) -> int:
@@ -156,6 +175,7 @@ _OPERATOR_BYTES: Final[dict[OpKind, int]] = {
     "max_pool2d": 128,
     "softmax": 128,
 }
+_RESHAPE_BYTES: Final = 128
 _PER_CHANNEL: Final = frozenset({"conv2d", "depthwise_conv2d", "fully_connected"})
 
 
@@ -177,7 +197,9 @@ def persistent_bytes(network: Network) -> int:
     MicroNAS authors measured on three 32-bit boards: of all 5,773 with conv2d, mean or softmax the arena is
     12 to 60 bytes above the measured one (conv2d: 28), never below. Whole networks on a board have not been compared.
     """
-    return PERSISTENT_BASE_BYTES + sum(operator_persistent_bytes(node.op) for node in network.nodes)
+    reshapes = sum(is_flattened(node.op) for node in network.nodes)
+    operators = sum(operator_persistent_bytes(node.op) for node in network.nodes)
+    return PERSISTENT_BASE_BYTES + operators + reshapes * _RESHAPE_BYTES
 
 
 def arena_bytes(network: Network, runtime: Runtime = "tflm") -> int:

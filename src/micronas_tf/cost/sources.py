@@ -1,8 +1,8 @@
-"""Which latency source a board has: a user's measurements first, then a fitted model."""
+"""Which latency sources a board has: a user's measurements first, then fitted models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,15 +23,16 @@ def table_path(directory: Path, board_id: str, runtime: Runtime) -> Path:
 def default_source(
     board_id: str, table_dirs: Sequence[Path] = (), runtime: Runtime = "tflm", stands_for: str = ""
 ) -> LatencySource:
-    """The first lookup table found in `table_dirs`, then the first fitted model, as one source.
+    """The first lookup table found in `table_dirs`, then every fitted model, as one source.
 
-    Models are searched in `table_dirs`, then among those that ship. One of the two is enough.
+    Models are searched in `table_dirs`, then among those that ship: one that was fitted on a few kinds of operators
+    leaves the others to the next. One source is enough.
 
     Args:
         board_id: of the board.
         table_dirs: folders of what a user measured or fitted.
         runtime: whose kernels.
-        stands_for: of an emulated board, the real one whose model holds for it where it has none of its own.
+        stands_for: of an emulated board, the real one whose models hold for it where its own do not.
 
     Raises:
         CostError: neither is there, a file is malformed, or it is of another board or runtime.
@@ -41,20 +42,18 @@ def default_source(
     if table is not None:
         sources.append(_checked(read_table(table).source(), board_id, runtime, table))
     folders = (*table_dirs, models_directory())
-    model = _find_model(board_id, folders, runtime) or (stands_for and _find_model(stands_for, folders, runtime))
-    if model:
-        sources.append(model)
+    for board in filter(None, (board_id, stands_for)):
+        sources += _models(board, folders, runtime)
     if not sources:
         raise CostError(f"No latency source for {board_id} with the runtime {runtime}. {how_to_measure(board_id)}")
     return sources[0] if len(sources) == 1 else Chain(tuple(sources))
 
 
-def _find_model(board_id: str, folders: Sequence[Path], runtime: Runtime) -> OperatorModel | None:
+def _models(board_id: str, folders: Sequence[Path], runtime: Runtime) -> Iterator[OperatorModel]:
     for folder in folders:
         path = model_path(folder, board_id, runtime)
         if path.is_file():
-            return _checked(read_operator_model(path), board_id, runtime, path)
-    return None
+            yield _checked(read_operator_model(path), board_id, runtime, path)
 
 
 def _checked(source: Measured, board_id: str, runtime: Runtime, path: Path) -> Measured:

@@ -2,7 +2,7 @@
 
 from micronas_tf.datasets.dataset import Dataset, describe, notes_on_repeats, split_dataset
 from micronas_tf.datasets.load import load_dataset
-from micronas_tf.datasets.splits import Partition, partition, split
+from micronas_tf.datasets.splits import Partition, partition
 from micronas_tf.datasets.standardisation import Standardisation
 from micronas_tf.datasets.triads import Triad, find_triads
 from micronas_tf.datasets.windows import MIN_WINDOW, Windows
@@ -19,6 +19,5 @@ __all__ = [
     "load_dataset",
     "notes_on_repeats",
     "partition",
-    "split",
     "split_dataset",
 ]

@@ -103,6 +103,9 @@ def _loaded(load: Callable[[], Any], failure: str, unequal: str) -> tuple[FloatA
         raise DataError(failure.replace("{}", reason)) from error
     if not meta["classlabel"]:
         raise DataError("There are no class labels: this is no classification problem. Give a labelled one.")
+    if meta.get("timestamps"):
+        # aeon takes the stamps for samples there, and drops minus signs.
+        raise DataError("Series with time stamps cannot be read. Write them without (@timeStamps false), or as a CSV.")
     if not len(series):
         raise DataError("There are no series after @data. Give a complete file.")
     if len({case.shape for case in series}) > 1:

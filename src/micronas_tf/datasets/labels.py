@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from micronas_tf.errors import DataError
 
 IntArray: TypeAlias = NDArray[np.int64]
+
+_MOST: Final = 2.0**63
+"""What int64 does not hold any more."""
 
 
 def encode_labels(
@@ -55,19 +58,23 @@ def _tidy(labels: ArrayLike) -> NDArray[Any]:
     """Labels [N] as int64 or str."""
     array = np.asarray(labels)
     if array.ndim != 1:
-        raise DataError(
-            f"Labels are one class per window, shape (N,). Received: shape {array.shape}. "
-            "Turn one-hot labels into classes with y.argmax(axis=1)."
-        )
+        flat = array.ndim > 0 and array.size == max(array.shape)
+        remedy = "Save y.ravel()." if flat else "Turn one-hot labels into classes with y.argmax(axis=1)."
+        raise DataError(f"Labels are one class per window, shape (N,). Received: shape {array.shape}. {remedy}")
     if array.dtype.kind == "O" and all(isinstance(label, str) for label in array):
         array = array.astype(str)
     if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8")
+        try:
+            array = np.char.decode(array, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"Labels that are bytes are UTF-8. Received others: {error}. Save them as text.") from error
     if array.dtype.kind == "b":
         array = array.astype(str)
+    if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array == np.round(array)).all()):
+        raise DataError(f"Labels are classes, not measurements or NaN. Received: {_few(array)}. Use whole numbers.")
+    if array.dtype.kind in "fu" and (np.abs(array) >= _MOST).any():
+        raise DataError(f"Labels are numbers below 2^63. Received: {_few(array)}. Save them as text.")
     if array.dtype.kind == "f":
-        if not (np.isfinite(array).all() and (array == np.round(array)).all()):
-            raise DataError(f"Labels are classes, not measurements or NaN. Received: {_few(array)}. Use whole numbers.")
         array = array.astype(np.int64)
     if array.dtype.kind not in "iuU":
         raise DataError(f"Labels are integers or strings. Received: {array.dtype}. Convert them.")

@@ -56,6 +56,15 @@ def load_dataset(
 
 
 def _reader(source: str) -> Reader:
+    try:
+        return _accepting(source)
+    except PermissionError as error:
+        raise DataError(
+            f"This cannot be read: {error.strerror}. Make it and the folders around it readable."
+        ) from error
+
+
+def _accepting(source: str) -> Reader:
     reader = next((reader for reader in READERS if reader.accepts(source)), None)
     path = Path(source)
     if reader is None or (reader is archive.READER and path.is_file()):

@@ -41,6 +41,8 @@ def read_npz(source: str, cut: Cut | None = None) -> Parts:
 def _opened(path: Path) -> NpzFile:
     try:
         archive = np.load(path, allow_pickle=False)
+    except PermissionError as error:
+        raise DataError(f"This file cannot be read: {error.strerror}. Make it readable.") from error
     except (BadZipFile, EOFError, OSError, ValueError) as error:
         raise DataError(
             "This is no complete .npz file: it is empty, truncated or of another format. Write it again with np.savez."
@@ -108,10 +110,12 @@ def _array(archive: NpzFile, key: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = archive[key]
     except ValueError as error:
-        raise DataError(
-            f"Array {key!r} is pickled, and pickles are not loaded. "
+        remedy = (
             "Ragged windows are saved as pickles: cut them to one length and save plain arrays."
-        ) from error
+            if key.startswith("x")
+            else f"Save it as plain strings or numbers, for example np.asarray({key}, dtype=str)."
+        )
+        raise DataError(f"Array {key!r} is pickled, and pickles are not loaded. {remedy}") from error
     return array
 
 

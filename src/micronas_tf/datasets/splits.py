@@ -7,7 +7,6 @@ copies on both sides, accuracy measures memory.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -38,16 +37,6 @@ class Partition:
     smaller: IntArray
     kind: SplitKind
     note: str = ""
-
-
-def split(
-    windows: Windows, fraction: float, *, seed: int = 0, method: Literal["auto"] | SplitKind = "auto"
-) -> tuple[Windows, Windows]:
-    """(larger, smaller) parts; see `partition`, whose note becomes a warning here."""
-    parts = partition(windows, fraction, seed=seed, method=method)
-    if parts.note:
-        warnings.warn(parts.note, UserWarning, stacklevel=2)
-    return windows.subset(parts.larger), windows.subset(parts.smaller)
 
 
 def partition(

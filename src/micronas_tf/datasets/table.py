@@ -75,6 +75,7 @@ def read_table(source: str, cut: Cut | None) -> Parts:
     labelled = label >= 0
     follows &= labelled[1:] & (label[1:] == label[:-1])
     first = _first_rows(follows, labelled, cut)
+    _check_classes(np.asarray(labels), label, first, cut)
     _check_one_rate(seconds, first, order, cut)
     rows = order[first]
     windows = Windows.of(
@@ -119,7 +120,13 @@ def _read_csv(path: Path) -> pd.DataFrame:
     """Nothing means nothing everywhere; `null` or `NA` do among numbers, but a class may be called so."""
     names = pd.read_csv(path, nrows=0).columns
     missing = {name: [""] if _is_name(str(name)) else [*_MISSING] for name in names}
-    return pd.read_csv(path, keep_default_na=False, na_values=missing)
+    # Whole columns at once: in pieces, numbers and names of one column would become a mixture of both.
+    frame = pd.read_csv(path, keep_default_na=False, na_values=missing, low_memory=False)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise DataError(
+            "The rows have more values than the header has names. Name every column; a row does not end in a comma."
+        )
+    return frame
 
 
 def _is_name(column: str) -> bool:
@@ -215,6 +222,12 @@ def _seconds(column: pd.Series[Any], unit: float) -> NDArray[np.float64]:
         # From the first one on, so that nanoseconds since 1970 keep their last digits.
         elapsed: NDArray[np.float64] = (numbers - numbers.iloc[0]).to_numpy(np.float64)
         return elapsed * unit
+    if numbers is not None and numbers.notna().any():
+        wrong = np.flatnonzero(numbers.isna().to_numpy())
+        raise DataError(
+            f"Column {column.name!r} is a number but in {len(wrong)} row(s): data row {wrong[0] + 1} has "
+            f"{column.iloc[wrong[0]]!r}. Correct or drop the row."
+        )
     dates = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601" if numbers is not None else None)
     wrong = np.flatnonzero(dates.isna().to_numpy())
     if len(wrong):
@@ -262,6 +275,20 @@ def _first_rows(follows: NDArray[np.bool_], labelled: NDArray[np.bool_], cut: Cu
             f"Longest run: {longest}. Use a shorter window."
         )
     return first
+
+
+def _check_classes(labels: NDArray[Any], label: IntArray, first: IntArray, cut: Cut) -> None:
+    """A class that no window holds would be left out of the model without a word.
+
+    Raises:
+        DataError: names such classes.
+    """
+    lost = sorted(str(labels[code]) for code in set(label[label >= 0].tolist()) - set(label[first].tolist()))
+    if lost:
+        raise DataError(
+            f"No run of samples with the label(s) {', '.join(lost)} and without a gap holds a window of {cut.window} "
+            "samples. Use a shorter window, or clear these labels, which leaves the rows out."
+        )
 
 
 def _check_one_rate(seconds: NDArray[np.float64], first: IntArray, order: IntArray, cut: Cut) -> None:

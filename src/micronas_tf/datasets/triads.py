@@ -48,8 +48,12 @@ def checked_triads(triads: Sequence[Sequence[int]], n_channels: int) -> tuple[Tr
     Raises:
         DataError: a triad is not three channels, or a channel is out of range or in two triads.
     """
-    if any(np.shape(triad) != (3,) for triad in triads):
-        raise DataError(f"A triad is three channel indices, those of x, y and z. Received: {list(triads)}.")
+    try:
+        arrays = [np.asarray(triad) for triad in triads]
+    except (TypeError, ValueError):
+        arrays = [np.zeros(0)]
+    if any(array.shape != (3,) or array.dtype.kind not in "iu" for array in arrays):
+        raise DataError(f"A triad is three channel indices from 0, those of x, y and z. Received: {triads}.")
     used = [int(channel) for triad in triads for channel in triad]
     if len(set(used)) != len(used) or any(not 0 <= channel < n_channels for channel in used):
         raise DataError(

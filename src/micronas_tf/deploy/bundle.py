@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -22,7 +23,7 @@ from micronas_tf.deploy.sources import ModelText, filled, header, source
 from micronas_tf.deploy.tflm import tflm_files
 from micronas_tf.errors import ModelError
 from micronas_tf.files import replacing
-from micronas_tf.ops import OpKind
+from micronas_tf.ops import MOST_EXTENT, OpKind
 from micronas_tf.quantize.runtimes import FloatArray, input_affine, output_affine
 
 BUNDLE_SCHEMA: Final = 1
@@ -40,6 +41,9 @@ _KERNELS: Final[Mapping[OpKind, tuple[str, ...]]] = {
 }
 _KERNEL_HEADERS: Final = ("portable/conv2d.h", "portable/paired_step.h", "shared/dsp.h", "shared/fixed_point.h")
 _PUBLIC_HEADERS: Final = ("kernels.h", "pack.h")
+_BUILT: Final = ("build", ".pio")
+"""Folders of what compilers make of a bundle."""
+
 _PIO_BOARDS: Final = ("nucleo_f446re", "nucleo_l552ze_q")
 
 
@@ -71,7 +75,9 @@ class Model:
 def write_bundle(
     target: Path, model: Model, windows: FloatArray, board: Board, figures: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Write the folder `target`; what stood there is replaced when the new one is complete.
+    """Write the folder `target`; the bundle that stood there is replaced when the new one is complete.
+
+    What somebody has put beside its files stays, but for `build/` and `.pio/`.
 
     Args:
         target: folder.
@@ -98,9 +104,28 @@ def write_bundle(
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         linked = link(folder, board.cpu)
         about = _about(model, program, plan, golden, board=board, linked=linked)
+        about["files"] = sorted([*_files(folder), "README.md", "bundle.json"])
         (folder / "bundle.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(_readme(model, about, board, figures or {}), encoding="utf-8")
+        for name in _files_of_others(target):
+            if not (folder / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(target / name, folder / name)
     return about
+
+
+def _files(folder: Path) -> list[str]:
+    """Every file below the folder, by its place in it."""
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+
+
+def _files_of_others(target: Path) -> list[str]:
+    """What a bundle's folder holds that no bundle wrote; none where the bundle does not say what it wrote."""
+    try:
+        own = json.loads((target / "bundle.json").read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name for name in _files(target) if name not in own and name.split("/")[0] not in _BUILT]
 
 
 def _check(model: Model, program: Program) -> None:
@@ -111,6 +136,14 @@ def _check(model: Model, program: Program) -> None:
         raise ModelError(
             f"The model reads {sensors} channels and {filters} filter(s) and scores {classes} classes. "
             f"Received: a standardisation of {given[0]} channels and {given[2]} class names; a bundle reads 1 filter."
+        )
+    # All inputs of a fully connected operator are the filters of one position.
+    flat = [prod(node.op.inputs[0]) for node in program.network.nodes if node.op.kind == "fully_connected"]
+    largest = max(*(extent for shape in program.network.tensors for extent in shape), *flat)
+    if largest > MOST_EXTENT:
+        raise ModelError(
+            f"The kernels of a bundle count to {MOST_EXTENT:,} along an axis, or over the inputs of a fully connected "
+            f"operator. Received: {largest:,}. Use shorter windows."
         )
 
 

@@ -105,7 +105,11 @@ class _Packer:
         filters = shape[filters_axis]
         if len(scales) not in (1, filters):
             raise ModelError(f"{node.name}: weights have one scale, or one per filter. Received: {len(scales)} scales.")
-        factors = np.broadcast_to(source[0] * scales / target[0], filters)
+        products = source[0] * scales
+        if node.op.kind == "fully_connected" and len(scales) == 1:
+            # With one scale for all filters TFLM multiplies in single precision (`GetQuantizedConvolutionMultipler`).
+            products = np.asarray(products.astype(np.float32), np.float64)
+        factors = np.broadcast_to(products / target[0], filters)
         pairs = np.array([quantize_multiplier(float(factor)) for factor in factors], np.int32)
         low, high = self._activation(operator, target)
         return ConvSource(

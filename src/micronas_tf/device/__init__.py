@@ -7,13 +7,14 @@ from micronas_tf.device.characterise import LARGEST_SPREAD, REPEATS, Characteris
 from micronas_tf.device.emulator import MACHINES, emulated_board
 from micronas_tf.device.link import DisconnectedError, Link, Patience, SilenceError, Stream
 from micronas_tf.device.protocol import Banner, GarbledError, RefusedError, Reply, WrongFirmwareError
-from micronas_tf.device.prove import Difference, Proof, check_same_kernels, prove
+from micronas_tf.device.prove import MOST_CLASSES, Difference, Proof, check_same_kernels, prove
 from micronas_tf.device.serial_port import find_port, open_stream
 from micronas_tf.device.whole_network import network_counts
 
 __all__ = [
     "LARGEST_SPREAD",
     "MACHINES",
+    "MOST_CLASSES",
     "REPEATS",
     "Banner",
     "Bench",

@@ -141,15 +141,18 @@ class _Run:
             self.refused[op] = error.code
 
     def _save(self) -> None:
-        """Nothing to save before the board has said who it is."""
+        """Nothing to save before the board has said who it is, and no empty table in place of one that is there."""
         if self.table is not None:
             self.table = Table(self.table.header, tuple(self.rows[op] for op in sorted(self.rows)))
-            write_table(self.path, self.table)
+            if self.rows or not self.path.exists():
+                write_table(self.path, self.table)
             self.saved_at = time.monotonic()
 
     def _kept(self, left: int) -> str:
         if self.table is None:
             return "Nothing was measured."
+        if not self.rows:
+            return f"Nothing was measured, {left} operators are left."
         return f"{self.path} holds {len(self.rows)} operators, {left} are left. Go on with --resume."
 
 

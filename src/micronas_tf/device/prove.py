@@ -29,6 +29,9 @@ FloatArray: TypeAlias = NDArray[np.float32]
 ALIGNMENT_BYTES: Final = 16
 """A plan rounds up to it; a tensor's last bytes need not be written."""
 
+MOST_CLASSES: Final = 64
+"""Of a model in the firmware: `MN_MOST_CLASSES` in its bundle.h, what a reply holds."""
+
 _FRAME: Final = len("MN1 2147483647 WINDOW at=1048576 *00000000")
 _TRACED_AT_ONCE: Final = 32
 _PATIENCE_S: Final = 35.0

@@ -43,10 +43,16 @@ def find_port(board: Board, port: str | None = None, ports: Sequence[PortInfo] |
     Raises:
         DeviceError: there is none, or several; the message lists them.
     """
-    if port is not None:
-        return port
     known = list_port_infos() if ports is None else ports
     found = [info for info in known if (info.vid, info.pid) in ST_LINK]
+    if len(found) > 1:
+        # The firmware would go to one of them, and the port may be another's.
+        raise DeviceError(
+            f"One board is measured at a time: the upload takes the first ST-Link. Received: {_described(found)}. "
+            "Unplug the others."
+        )
+    if port is not None:
+        return port
     if not found:
         raise DeviceError(
             f"No board {board.id} is attached: no serial port has the USB id of an ST-Link. "
@@ -54,8 +60,6 @@ def find_port(board: Board, port: str | None = None, ports: Sequence[PortInfo] |
             f"--port. Without a board there is the emulated one: --board {EMULATED_BOARD} "
             f"(make characterize BOARD={EMULATED_BOARD})."
         )
-    if len(found) > 1:
-        raise DeviceError(f"One board is measured at a time. Received: {_described(found)}. Choose one by --port.")
     return found[0].device
 
 

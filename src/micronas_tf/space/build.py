@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from micronas_tf.architecture import DecisionGroup
 from micronas_tf.errors import SpaceError
-from micronas_tf.ops import Pair, output_extent
+from micronas_tf.ops import MOST_EXTENT, Pair, output_extent
 from micronas_tf.space.config import SpaceConfig, halvings
 from micronas_tf.space.table import INPUT, Held, Literal, SearchSpace, Site, Width
 
@@ -38,12 +38,18 @@ def build_space(window: int, sensors: int, classes: int, config: SpaceConfig | N
     """The search space for windows of `window` samples by `sensors` channels.
 
     Raises:
-        SpaceError: a window shorter than 2 samples, no sensor, or fewer than 2 classes.
+        SpaceError: a window shorter than 2 samples, no sensor, fewer than 2 classes, or more of one of them than the
+            firmware's kernels can count.
     """
     if window < 2 or sensors < 1 or classes < 2:
         raise SpaceError(
             "A search space needs a window of at least 2 samples, 1 sensor and 2 classes. "
             f"Received: {window} samples, {sensors} sensors, {classes} classes."
+        )
+    if max(window, sensors, classes) > MOST_EXTENT:
+        raise SpaceError(
+            f"A search space has at most {MOST_EXTENT:,} samples, sensors and classes. Received: {window:,} samples, "
+            f"{sensors:,} sensors, {classes:,} classes. Use shorter windows, or a lower sampling rate."
         )
     config = config or SpaceConfig()
     rows = _Rows()
