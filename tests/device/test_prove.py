@@ -26,6 +26,7 @@ from micronas_tf.device import (
     prove,
 )
 from micronas_tf.errors import DeviceError
+from micronas_tf.ops import Network, Node, OpSpec
 
 from .bundle_board import bench_of, build_board
 
@@ -147,6 +148,26 @@ def test_emulated_cores(board_id: str, bundle: Path, golden: Golden) -> None:
     assert sum(proof.operator_cycles) == pytest.approx(proof.cycles, rel=0.05)
     assert proof.device.startswith("emulated: ")
     assert proof.input_cycles > 16 * 2 * 5
+
+
+def test_an_arena_that_nearly_fills_the_board(tmp_path: Path) -> None:
+    """What is left of 128 KiB beside 85 KiB of arena, the stack and the protocol holds a window, and that is enough."""
+    require_tools()
+    ops = [
+        OpSpec("conv2d", ((256, 9, 1),), (128, 9, 73), (3, 1), (2, 1), activation="relu"),
+        OpSpec("mean", ((128, 9, 73),), (1, 1, 73)),
+        OpSpec("fully_connected", ((1, 1, 73),), (1, 1, 3)),
+        OpSpec("softmax", ((1, 1, 3),), (1, 1, 3)),
+    ]
+    nodes = tuple(Node(f"op{index}", op, (index,), index + 1) for index, op in enumerate(ops))
+    network = Network((256, 9, 1), nodes)
+    model, board = model_of(network), load_board("qemu_cortex_m4")
+    write_bundle(tmp_path / "bundle", model, raw_windows(model, network, 2), board)
+    golden = Golden.load(tmp_path / "bundle/golden.npz")
+    with bundle_bench(board, tmp_path / "bundle") as bench:
+        proof = proof_of(bench, tmp_path / "bundle", golden)
+    assert proof.difference is None
+    assert proof.high_water_bytes == proof.planned_bytes > 84_000
 
 
 def parts(golden: Golden) -> tuple[np.ndarray, ...]:
