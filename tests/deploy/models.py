@@ -30,7 +30,7 @@ def searched_network(window: int, sensors: int, classes: int, seed: int) -> Netw
 
 def foreign_network() -> Network:
     """The operators that no search space has."""
-    ops = [
+    return in_a_row(
         OpSpec("conv2d", ((12, 4, 1),), (12, 4, 6), (3, 2)),
         OpSpec("depthwise_conv2d", ((12, 4, 6),), (6, 4, 6), (3, 1), (2, 1), activation="relu"),
         OpSpec("max_pool2d", ((6, 4, 6),), (3, 4, 6), (2, 1), (2, 1)),
@@ -38,9 +38,12 @@ def foreign_network() -> Network:
         OpSpec("mean", ((3, 2, 6),), (1, 1, 6)),
         OpSpec("fully_connected", ((1, 1, 6),), (1, 1, 4)),
         OpSpec("softmax", ((1, 1, 4),), (1, 1, 4)),
-    ]
-    nodes = tuple(Node(f"op{index}", op, (index,), index + 1) for index, op in enumerate(ops))
-    return Network((12, 4, 1), nodes)
+    )
+
+
+def in_a_row(*ops: OpSpec) -> Network:
+    """Each operator reads the one before."""
+    return Network(ops[0].inputs[0], tuple(Node(f"op{i}", op, (i,), i + 1) for i, op in enumerate(ops)))
 
 
 def offset_noise(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:

@@ -23,10 +23,10 @@ from micronas_tf.deploy.pack import Add, Conv2d, Softmax
 from micronas_tf.deploy.sources import float_literal, string_literal
 from micronas_tf.device import check_has_firmware
 from micronas_tf.errors import ModelError, RunError
-from micronas_tf.ops import Network, Node, OpSpec
+from micronas_tf.ops import Network, OpSpec
 from micronas_tf.quantize.runtimes import input_affine, predict_litert, predict_tflm
 
-from .models import build_driver, foreign_network, model_of, raw_windows, run_driver, searched_network
+from .models import build_driver, foreign_network, in_a_row, model_of, raw_windows, run_driver, searched_network
 
 BOARD = load_board("nucleo_f446re")
 NETWORKS: dict[str, Callable[[], Network]] = {
@@ -161,14 +161,12 @@ def small() -> tuple[Network, Model]:
 
 def test_more_samples_than_an_int16_counts_are_refused(tmp_path: Path) -> None:
     """In C it would be a negative number of them, and every score nonsense."""
-    ops = [
+    network = in_a_row(
         OpSpec("conv2d", ((32_770, 1, 1),), (16_385, 1, 4), (3, 1), (2, 1), activation="relu"),
         OpSpec("mean", ((16_385, 1, 4),), (1, 1, 4)),
         OpSpec("fully_connected", ((1, 1, 4),), (1, 1, 3)),
         OpSpec("softmax", ((1, 1, 3),), (1, 1, 3)),
-    ]
-    nodes = tuple(Node(f"op{index}", op, (index,), index + 1) for index, op in enumerate(ops))
-    network = Network((32_770, 1, 1), nodes)
+    )
     model = model_of(network)
     with pytest.raises(ModelError, match=r"count to 32,767 along an axis.* Received: 32,770"):
         write_bundle(tmp_path / "bundle", model, raw_windows(model, network, 2), BOARD)

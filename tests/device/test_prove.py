@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.deploy.models import model_of, raw_windows, searched_network
+from tests.deploy.models import in_a_row, model_of, raw_windows, searched_network
 from tests.firmware.images import require_tools
 
 from micronas_tf.boards import load_board
@@ -26,7 +26,7 @@ from micronas_tf.device import (
     prove,
 )
 from micronas_tf.errors import DeviceError
-from micronas_tf.ops import Network, Node, OpSpec
+from micronas_tf.ops import OpSpec
 
 from .bundle_board import bench_of, build_board
 
@@ -153,14 +153,12 @@ def test_emulated_cores(board_id: str, bundle: Path, golden: Golden) -> None:
 def test_an_arena_that_nearly_fills_the_board(tmp_path: Path) -> None:
     """What is left of 128 KiB beside 85 KiB of arena, the stack and the protocol holds a window, and that is enough."""
     require_tools()
-    ops = [
+    network = in_a_row(
         OpSpec("conv2d", ((256, 9, 1),), (128, 9, 73), (3, 1), (2, 1), activation="relu"),
         OpSpec("mean", ((128, 9, 73),), (1, 1, 73)),
         OpSpec("fully_connected", ((1, 1, 73),), (1, 1, 3)),
         OpSpec("softmax", ((1, 1, 3),), (1, 1, 3)),
-    ]
-    nodes = tuple(Node(f"op{index}", op, (index,), index + 1) for index, op in enumerate(ops))
-    network = Network((256, 9, 1), nodes)
+    )
     model, board = model_of(network), load_board("qemu_cortex_m4")
     write_bundle(tmp_path / "bundle", model, raw_windows(model, network, 2), board)
     golden = Golden.load(tmp_path / "bundle/golden.npz")
