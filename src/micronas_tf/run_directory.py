@@ -12,7 +12,7 @@ from typing import Any, Final
 from micronas_tf.errors import RunError
 from micronas_tf.files import write_atomically
 
-RUN_SCHEMA: Final = 3
+RUN_SCHEMA: Final = 4
 _RUN: Final = "run.json"
 
 CHECKPOINT: Final = "checkpoint.npz"

@@ -369,7 +369,7 @@ def test_impossible_recipes_are_refused(fields: dict[str, Any]) -> None:
         ({"rungs": 0}, "one candidate, one rung"),
         ({"trials": -1}, "trials and pool are not negative"),
         ({"pool": -1}, "trials and pool are not negative"),
-        ({"trial_rounds": 0}, "one round of trials at least"),
+        ({"keep_one_of": 0}, "keeps one of one trial or more"),
         ({"trial_share": 0.0}, "above 0 and at most 1"),
         ({"random_share": 1.1}, "are shares, 0 to 1"),
         ({"few_random_share": -0.1}, "are shares, 0 to 1"),

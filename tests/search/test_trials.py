@@ -169,10 +169,10 @@ def test_a_later_round_of_one_is_left_out(pretended: list[tuple[int, int]]) -> N
 
 
 def test_the_rounds_of_a_recipe() -> None:
-    counts, shares = zip(*SearchRecipe(trials=12, trial_rounds=2, trial_share=0.3).halving(), strict=True)
+    counts, shares = zip(*SearchRecipe(trials=12, keep_one_of=3, trial_share=0.3).halving(), strict=True)
     assert counts == (12, 4)
     assert shares == pytest.approx((0.1, 0.3))
-    assert [count for count, _ in SearchRecipe(trials=10, trial_rounds=3).halving()] == [10, 4, 2]
+    assert [count for count, _ in SearchRecipe(trials=10, keep_one_of=4).halving()] == [10, 3]
     assert SearchRecipe(trials=0).halving() == []
 
 
@@ -181,10 +181,10 @@ def test_the_recipe_of_few_windows() -> None:
     assert recipe.comparing_on(100) == recipe
     assert recipe.comparing_on(100, time_is_limited=True) == replace(recipe, rank_pool=False)
     few = recipe.comparing_on(99)
-    assert few == replace(recipe, random_share=0.75, trial_rounds=3, trial_share=1.0, rank_pool=False)
+    assert few == replace(recipe, random_share=0.75, keep_one_of=4, trial_share=1.0, rank_pool=False)
     counts, shares = zip(*few.halving(), strict=True)
-    assert counts == (16, 6, 2)
-    assert shares == pytest.approx((1 / 9, 1 / 3, 1))
+    assert counts == (16, 4)
+    assert shares == pytest.approx((1 / 3, 1))
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ Strategy: TypeAlias = Literal["dnas", "random", "darts-softmax", "darts-gumbel"]
 """How architectures are found: `dnas` by this project's search, `random` by drawing them, the others by DARTS as King
 et al. compare with it: soft mixtures in both steps, and no cost in the loss."""
 
-_HALVING: Final = 3
-"""Of successive halving: the factor from round to round, as Hyperband's authors recommend."""
+_LONGER: Final = 3
+"""Of successive halving: how many times as long as the first round's the second one's trainings are."""
 
 RELAXATION: Final[Mapping[Strategy, Relaxation]] = {
     "dnas": "sample",
@@ -65,11 +65,11 @@ class SearchRecipe:
             `random` trains half as many, all of them random and in full.
         random_share: of the trials, how many are random ones near the limit; the others are those of what the search
             found that the supernet ranks first.
-        trial_rounds: of successive halving: from one to the next a third of the architectures stays, and is trained
-            three times as long.
-        trial_share: of the recipe's steps that a trial of the last round takes.
-        ample: windows that compare architectures below which `few_random_share` and `few_trial_rounds` stand for
-            `random_share` and `trial_rounds`, the last round's trainings are whole ones, and no pool is ranked.
+        keep_one_of: so many architectures of the first round of trials goes to the second one, and is trained three
+            times as long.
+        trial_share: of the recipe's steps that a trial of the second round takes.
+        ample: windows that compare architectures below which `few_random_share` and `few_keep_one_of` stand for
+            `random_share` and `keep_one_of`, the second round's trainings are whole ones, and no pool is ranked.
         pool: random architectures near the limit of which the trials take some.
         rank_pool: they take those that the supernet ranks first at the end of its warm-up, when no architecture has had
             more of the training than another; else, as on few windows and under a time budget, those that differ most.
@@ -96,12 +96,12 @@ class SearchRecipe:
     candidates: int = 4
     rungs: int = 6
     trials: int = 16
-    trial_rounds: int = 2
+    keep_one_of: int = 3
     trial_share: float = 0.3
     random_share: float = 0.5
     ample: int = 1000
     few_random_share: float = 0.75
-    few_trial_rounds: int = 3
+    few_keep_one_of: int = 4
     pool: int = 48
     rank_pool: bool = True
     explore: float = 0.85
@@ -115,12 +115,12 @@ class SearchRecipe:
                 f"Received: {self.tightening}, {self.entropy_weight}, {self.decided}."
             )
         if (
-            min(self.candidates, self.rungs, self.trial_rounds, self.few_trial_rounds) < 1
+            min(self.candidates, self.rungs, self.keep_one_of, self.few_keep_one_of) < 1
             or min(self.trials, self.pool) < 0
         ):
             raise SpaceError(
-                "A search compares one candidate, one rung and one round of trials at least; trials and pool are not "
-                f"negative. Received: {self}."
+                "A search compares one candidate and one rung at least, and keeps one of one trial or more; trials and "
+                f"pool are not negative. Received: {self}."
             )
         if self.ample < 0:
             raise SpaceError(f"`ample` is not negative. Received: {self.ample}.")
@@ -153,7 +153,7 @@ class SearchRecipe:
         if windows >= self.ample:
             return replace(self, rank_pool=False) if time_is_limited else self
         few = replace(self, random_share=self.few_random_share, rank_pool=False)
-        return few if time_is_limited else replace(few, trial_rounds=self.few_trial_rounds, trial_share=1.0)
+        return few if time_is_limited else replace(few, keep_one_of=self.few_keep_one_of, trial_share=1.0)
 
     @property
     def random_trials(self) -> int:
@@ -162,10 +162,10 @@ class SearchRecipe:
 
     def halving(self) -> list[tuple[int, float]]:
         """How many architectures each round of the trials has, and their share of a training."""
-        factors = [_HALVING**number for number in range(self.trial_rounds)]
-        return [
-            (-(-self.trials // factor), self.trial_share * factor / factors[-1]) for factor in factors if self.trials
-        ]
+        if not self.trials:
+            return []
+        kept = -(-self.trials // self.keep_one_of)
+        return [(self.trials, self.trial_share / _LONGER), (kept, self.trial_share)]
 
     def limits(self, budget: Budget) -> dict[str, Limit]:
         """A limit that the budget does not set has no loss."""
