@@ -32,10 +32,10 @@ def test_where_few_windows_compare_more_trials_are_random_and_the_last_are_whole
     assert len(plan.alpha_windows) < SEARCH.ample
     assert plan.search == SEARCH.comparing_on(len(plan.alpha_windows))
     assert (SEARCH.random_trials, plan.search.random_trials) == (7, 11)
-    # 15 with 3 epochs of 6 batches (63 windows), 5 with 10 and 2 with all 30.
-    assert plan.trial_steps(15) == [18] * 15 + [60] * 5 + [180] * 2
-    assert plan.trial_steps(3) == [18] * 3 + [60] * 3 + [180] * 2
-    assert plan.repeats()["trials"] == 22
+    # 15 with 10 epochs of 6 batches (63 windows), 4 with all 30.
+    assert plan.trial_steps(15) == [60] * 15 + [180] * 4
+    assert plan.trial_steps(3) == [60] * 3 + [180] * 3
+    assert plan.repeats()["trials"] == 19
 
 
 def test_under_a_time_budget_the_trials_of_few_windows_stay_short() -> None:

@@ -366,7 +366,7 @@ def test_impossible_recipes_are_refused(fields: dict[str, Any]) -> None:
         ({"tightening": 1.5}, "tightening is a share"),
         ({"entropy_weight": -1.0}, "entropy weight not negative"),
         ({"decided": 1.0}, "`decided` below 1"),
-        ({"rungs": 0}, "one candidate, one rung"),
+        ({"rungs": 0}, "one candidate and one rung"),
         ({"trials": -1}, "trials and pool are not negative"),
         ({"pool": -1}, "trials and pool are not negative"),
         ({"keep_one_of": 0}, "keeps one of one trial or more"),
