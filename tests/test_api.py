@@ -289,6 +289,13 @@ def test_runs_of_one_second_have_folders_of_their_own(called: Called, monkeypatc
     assert folders == [f"arrays-nucleo_f446re-20260131-000000{number}" for number in ("", "-2", "-3")]
 
 
+def test_a_folder_of_runs_that_cannot_be_made_is_named(called: Called, tmp_path: Path) -> None:
+    """A link to a disk that is not there looks like a folder that somebody else has made."""
+    (tmp_path / "runs").symlink_to(tmp_path / "no disk")
+    with pytest.raises(RunError, match="Cannot write runs/arrays-nucleo_f446re-"):
+        api.MicroNAS(verbose=False).fit(X, Y)
+
+
 def test_keras_set_up_for_something_else_is_refused(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
     with pytest.raises(RunError, match="image_data_format must be channels_last"):

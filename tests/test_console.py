@@ -79,6 +79,7 @@ def test_the_file_of_a_fitted_model_is_a_line_of_its_own(capsys: pytest.CaptureF
     show_fit({**model, "operation_count": {"cycles_per_mac": 2.0, "mean_error": 0.2}}, path)
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1] == str(path)
+    assert "Fewer than two rows, so no model: conv2d, add, mean, softmax. A search takes their latency from" in printed
     assert squeezed(f"my_board · tflm · measured by {NAME}") in squeezed(printed)
 
 

@@ -19,7 +19,7 @@ from micronas_tf import delivery
 from micronas_tf.boards import Board, Budget, boards_directory, load_board
 from micronas_tf.cost import Measurement, Table, TableHeader, table_path, write_table
 from micronas_tf.deploy import Golden
-from micronas_tf.device import MOST_CLASSES, Bench
+from micronas_tf.device import MOST_CLASSES, Bench, check_same_kernels
 from micronas_tf.device.build import firmware_directory
 from micronas_tf.errors import BoardError, DeviceError, ModelError, RunError
 from micronas_tf.ops import Network
@@ -121,6 +121,9 @@ def test_an_export_keeps_what_somebody_put_beside_a_bundle(run: Path, tmp_path: 
     (target / "platformio_override.ini").write_text("[env]")
     (target / "src").mkdir()
     (target / "src/main.c").write_text("int main(void);")
+    (target / "empty/refs").mkdir(parents=True)
+    (target / "app").symlink_to("../app/src")
+    (target / "kernels/softmax.o").write_text("made of a former kernel")
     (target / "build").mkdir()
     (target / "build/firmware.elf").write_text("made of the former model")
     (target / "kernels/softmax.c").write_text("changed")
@@ -131,6 +134,9 @@ def test_an_export_keeps_what_somebody_put_beside_a_bundle(run: Path, tmp_path: 
     delivery.export_run(run, target=target)
     assert (target / "platformio_override.ini").read_text() == "[env]"
     assert (target / "src/main.c").read_text() == "int main(void);"
+    assert (target / "empty/refs").is_dir()
+    assert str((target / "app").readlink()) == "../app/src"
+    check_same_kernels(target)
     assert not (target / "build").exists()
     assert (target / "kernels/softmax.c").read_bytes() == (run / "bundle/kernels/softmax.c").read_bytes()
     assert not (target / "kernels/of_a_former_version.c").exists()

@@ -178,15 +178,15 @@ class MicroNAS:
 
 def _new_folder(path: Path) -> Path:
     """Nobody else's, even if two runs begin in one second: numbered then."""
-    for number in count(1):
-        folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise unwritable(folder, error) from error
-        return folder
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    except OSError as error:
+        raise unwritable(path, error) from error
     raise AssertionError
 
 

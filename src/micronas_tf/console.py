@@ -15,9 +15,12 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from micronas_tf.boards import Budget
-from micronas_tf.ops import KINDS
+from micronas_tf.ops import OpKind
 
 KIB: Final = 1024
+_SEARCHED: Final[tuple[OpKind, ...]] = ("conv2d", "add", "mean", "softmax")
+"""Operators of search spaces."""
+
 _LINE_EVERY_S: Final = 10.0
 
 
@@ -223,9 +226,10 @@ def show_fit(model: Mapping[str, Any], path: Path) -> None:
         errors = (f"{check['mean_error']:.2%}", f"{check['p95_error']:.2%}")
         table.add_row(kind, str(item["rows"]), check["method"], r2, *errors)
     console.print(table)
-    if left := [kind for kind in KINDS if kind not in model["operators"]]:
+    if left := [kind for kind in _SEARCHED if kind not in model["operators"]]:
         console.print(
-            f"Fewer than two rows, so no model: {', '.join(left)}. A search takes their latency from another source.",
+            f"Fewer than two rows, so no model: {', '.join(left)}. A search takes their latency from your table or the "
+            "model that ships, or stops where neither knows it.",
             soft_wrap=True,
         )
     count = model["operation_count"]

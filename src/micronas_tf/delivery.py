@@ -226,8 +226,8 @@ def verify(
         board = load_board(board_id or subject.board_id or "")
         if (classes := len(subject.about["class_names"])) > MOST_CLASSES:
             raise DeviceError(
-                f"A reply of the firmware holds the scores of {MOST_CLASSES} classes. Received: {classes}. Run the "
-                "bundle's own selftest.c instead (docs/bundle.md)."
+                f"A reply of the firmware holds the scores of {MOST_CLASSES} classes. Received: {classes}. Take the "
+                "bundle's own selftest.c onto the board instead (docs/bundle.md)."
             )
         golden, drawn = _windows(subject, windows)
         progress("building", 0, 1, {})

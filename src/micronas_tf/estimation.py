@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from micronas_tf.cost import (
     Runtime,
     default_source,
     fit_operator_model,
+    fitted_models,
     is_measured,
     is_table,
     load_operator_model,
     model_path,
     network_costs,
     read_measurements,
-    read_operator_model,
     read_table,
     source_counts,
     write_operator_model,
@@ -48,10 +48,9 @@ def latency_source(name: str, board: Board, runtime: Runtime = "tflm") -> Latenc
     if name == "auto":
         return default_source(board.id, (user_tables(),), runtime, board.emulates)
     if name == "ops":
-        fitted = (model_path(user_tables(), name, runtime) for name in (board.id, board.emulates) if name)
-        own = next((path for path in fitted if path.is_file()), None)
-        shipped = partial(load_operator_model, board.emulates or board.id, runtime)
-        return (read_operator_model(own) if own else shipped()).operation_count()
+        names = filter(None, (board.id, board.emulates))
+        fitted = chain.from_iterable(fitted_models(each, (user_tables(),), runtime) for each in names)
+        return (next(fitted, None) or load_operator_model(board.id, runtime)).operation_count()
     path = Path(name)
     if not path.is_file():
         raise CostError(f"A latency source is auto, ops or a lookup table's file. Received: {name!r}.")

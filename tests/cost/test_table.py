@@ -162,9 +162,10 @@ def test_a_users_model_takes_precedence_over_the_shipped_one(tmp_path: Path) -> 
     write_operator_model(model_path(tmp_path, "nucleo_f446re", "tflm"), own)
     source = default_source("nucleo_f446re", [tmp_path])
     assert source == Chain((own, shipped))
+    assert source.name == "your fitted model of nucleo_f446re, emulated, then fitted model of nucleo_f446re"
     # Fitted on convolutions alone, it leaves the others to the one that ships.
     nodes = {node.op.kind: node.op for node in branched().nodes}
-    assert source.cycles(nodes["conv2d"]).provenance.startswith("fitted model of nucleo_f446re, emulated")
+    assert source.cycles(nodes["conv2d"]).provenance.startswith("your fitted model of nucleo_f446re, emulated")
     assert source.cycles(nodes["add"]) == shipped.cycles(nodes["add"])
 
 
@@ -178,7 +179,7 @@ def test_an_emulated_board_has_the_model_of_the_board_that_it_stands_for(tmp_pat
     assert source == load_operator_model("nucleo_f446re", "bundle")
     own = replace(load_operator_model("nucleo_f446re", "bundle"), board_id="qemu_cortex_m4")
     write_operator_model(model_path(tmp_path, "qemu_cortex_m4", "bundle"), own)
-    assert default_source("qemu_cortex_m4", [tmp_path], "bundle", "nucleo_f446re") == Chain((own, source))
+    assert default_source("qemu_cortex_m4", [tmp_path], "bundle", "nucleo_f446re") == own
 
 
 def test_a_table_of_another_board_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tests.firmware.images import require_tools
 
 from micronas_tf.boards import Board, load_board
@@ -23,6 +25,7 @@ from micronas_tf.deploy.pack import Add, Conv2d, Softmax
 from micronas_tf.deploy.sources import float_literal, string_literal
 from micronas_tf.device import check_has_firmware
 from micronas_tf.errors import ModelError, RunError
+from micronas_tf.models.flatbuffer import read_flatbuffer
 from micronas_tf.ops import Network, OpSpec
 from micronas_tf.quantize.runtimes import input_affine, predict_litert, predict_tflm
 
@@ -157,6 +160,28 @@ def test_packed_operators_are_the_networks() -> None:
 def small() -> tuple[Network, Model]:
     network = searched_network(16, 2, 3, seed=0)
     return network, model_of(network)
+
+
+def test_one_scale_for_a_dense_layer_is_multiplied_as_tflm_does() -> None:
+    """`GetQuantizedConvolutionMultipler` multiplies two float32; scales of convolutions are multiplied as doubles."""
+    rng = np.random.default_rng(4)
+    dense = tf.constant(rng.normal(size=(8, 4)), tf.float32)
+    spec = tf.TensorSpec([1, 1, 1, 8], tf.float32)
+    function = tf.function(lambda x: tf.matmul(tf.reshape(x, [1, 8]), dense))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(spec)], tf.Module())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([row[None, None, None]] for row in rng.normal(size=(9, 8)).astype("f4"))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    flatbuffer = bytes(converter.convert())
+    scales = [np.float32(t.quantization.scale[0]) for t in read_flatbuffer(flatbuffer).subgraphs[0].tensors]
+    single, double = scales[0] * scales[1], float(scales[0]) * float(scales[1])
+    by_single, by_double = (round(math.frexp(float(x) / float(scales[2]))[0] * 2**31) for x in (single, double))
+    assert by_single != by_double
+    (operator,) = program_of(flatbuffer).operators
+    assert isinstance(operator, Conv2d)
+    assert operator.channels[:, 1].tolist() == [by_single] * 4
 
 
 def test_more_samples_than_an_int16_counts_are_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ class Port:
     description: str
     vid: int | None = None
     pid: int | None = None
+    serial_number: str | None = None
 
 
 BOARD = load_board("nucleo_f446re")
@@ -39,6 +40,13 @@ def test_several_boards_are_listed() -> None:
     # Whichever port is named, the upload would go to the first one.
     with pytest.raises(DeviceError, match="the upload takes the first ST-Link"):
         find_port(BOARD, "/dev/ttyACM1", ports=[FIRST, MODEM, SECOND])
+
+
+def test_a_probe_with_two_ports_is_one_board() -> None:
+    ports = [Port(f"/dev/ttyACM{number}", "STLINK-V3", 0x0483, 0x3753, "0669FF") for number in (0, 1)]
+    assert find_port(BOARD, "/dev/ttyACM1", ports=ports) == "/dev/ttyACM1"
+    with pytest.raises(DeviceError, match=r"several serial ports.*Choose one by --port"):
+        find_port(BOARD, ports=ports)
 
 
 @pytest.mark.parametrize(("ports", "listed"), [([], "none"), ([MODEM], r"/dev/ttyS0 \(n/a\)")])

@@ -13,7 +13,7 @@ from micronas_tf.cli.options import json_option
 
 @click.command(name="fit-latency")
 @click.argument("csv", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--board", required=True, help="Board id that the measurements are of.")
+@click.option("--board", required=True, help="What was measured: board id, or a board's .toml file.")
 @click.option("--provenance", help="Who measured what, with which kernels and compiler.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the held-out rows.")
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file.  [default: your data folder, read by search]")

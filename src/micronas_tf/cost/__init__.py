@@ -35,11 +35,10 @@ from micronas_tf.cost.operator_model import (
     OperatorModel,
     load_operator_model,
     model_path,
-    read_operator_model,
     write_operator_model,
 )
 from micronas_tf.cost.records import read_measurements
-from micronas_tf.cost.sources import default_source, table_path
+from micronas_tf.cost.sources import default_source, fitted_models, table_path
 from micronas_tf.cost.summary import NetworkCosts, network_costs
 from micronas_tf.cost.table import EMULATED, Measurement, Table, TableHeader, is_table, read_table, write_table
 
@@ -68,6 +67,7 @@ __all__ = [
     "check_table",
     "default_source",
     "fit_operator_model",
+    "fitted_models",
     "flash_bytes",
     "is_measured",
     "is_table",
@@ -83,7 +83,6 @@ __all__ = [
     "peak_memory_bytes",
     "plan_arena",
     "read_measurements",
-    "read_operator_model",
     "read_table",
     "scratch_sizes",
     "source_counts",

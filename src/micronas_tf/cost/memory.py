@@ -130,7 +130,10 @@ def _tensors(network: Network, steps: Sequence[int]) -> tuple[Buffer, ...]:
 
 
 def is_flattened(op: OpSpec) -> bool:
-    """Whether a RESHAPE stands in front of the operator in a .tflite file: TFLM copies the whole tensor then."""
+    """Whether a RESHAPE stands in front of the operator in a .tflite file: TFLM copies the whole tensor then.
+
+    One that changes nothing but the rank is not known any more: it copies a few values, and takes 128 bytes besides.
+    """
     return op.kind == "fully_connected" and op.inputs[0][:2] != (1, 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from math import log2
 from operator import mul
@@ -61,8 +61,8 @@ class KindModel:
     def __post_init__(self) -> None:
         if any(not value >= 0 for value in self.coefficients.values()):
             raise CostError(f"Coefficients of a model are at least 0. Received: {dict(self.coefficients)}.")
-        for field in ("coefficients", "ranges"):
-            object.__setattr__(self, field, MappingProxyType(dict(getattr(self, field))))
+        for name in ("coefficients", "ranges"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,7 @@ class OperatorModel:
     kinds: Mapping[OpKind, KindModel]
     cycles_per_mac: float
     mac_error: float
+    own: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         known = TERMS.get(self.runtime, {})
@@ -104,7 +105,7 @@ class OperatorModel:
     @property
     def name(self) -> str:
         how = ", emulated" if self.provenance.startswith(EMULATED) else ""
-        return f"fitted model of {self.board_id}{how}"
+        return f"{'your ' if self.own else ''}fitted model of {self.board_id}{how}"
 
     def knows(self, op: OpSpec) -> bool:
         """Whether the operator's kind, and the path that it takes through the kernel, were measured."""

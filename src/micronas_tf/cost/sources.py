@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,19 +42,29 @@ def default_source(
     table = next((path for folder in table_dirs if (path := table_path(folder, board_id, runtime)).is_file()), None)
     if table is not None:
         sources.append(_checked(read_table(table).source(), board_id, runtime, table))
-    folders = (*table_dirs, models_directory())
+    kinds: set[str] = set()
     for board in filter(None, (board_id, stands_for)):
-        sources += _models(board, folders, runtime)
+        for model in fitted_models(board, table_dirs, runtime):
+            # One that has nothing to add would only be named.
+            if not kinds.issuperset(model.kinds):
+                sources.append(model)
+                kinds.update(model.kinds)
     if not sources:
         raise CostError(f"No latency source for {board_id} with the runtime {runtime}. {how_to_measure(board_id)}")
     return sources[0] if len(sources) == 1 else Chain(tuple(sources))
 
 
-def _models(board_id: str, folders: Sequence[Path], runtime: Runtime) -> Iterator[OperatorModel]:
-    for folder in folders:
+def fitted_models(board_id: str, model_dirs: Sequence[Path], runtime: Runtime) -> Iterator[OperatorModel]:
+    """The fitted models of a board and runtime: those in `model_dirs`, then the one that ships.
+
+    Raises:
+        CostError: a file is malformed, or it is of another board or runtime.
+    """
+    for folder in (*model_dirs, models_directory()):
         path = model_path(folder, board_id, runtime)
         if path.is_file():
-            yield _checked(read_operator_model(path), board_id, runtime, path)
+            model = _checked(read_operator_model(path), board_id, runtime, path)
+            yield replace(model, own=folder in model_dirs)
 
 
 def _checked(source: Measured, board_id: str, runtime: Runtime, path: Path) -> Measured:

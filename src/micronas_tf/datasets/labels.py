@@ -59,7 +59,7 @@ def _tidy(labels: ArrayLike) -> NDArray[Any]:
     array = np.asarray(labels)
     if array.ndim != 1:
         flat = array.ndim > 0 and array.size == max(array.shape)
-        remedy = "Save y.ravel()." if flat else "Turn one-hot labels into classes with y.argmax(axis=1)."
+        remedy = "Use y.ravel()." if flat else "Turn one-hot labels into classes with y.argmax(axis=1)."
         raise DataError(f"Labels are one class per window, shape (N,). Received: shape {array.shape}. {remedy}")
     if array.dtype.kind == "O" and all(isinstance(label, str) for label in array):
         array = array.astype(str)

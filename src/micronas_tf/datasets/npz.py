@@ -110,11 +110,11 @@ def _array(archive: NpzFile, key: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = archive[key]
     except ValueError as error:
-        remedy = (
-            "Ragged windows are saved as pickles: cut them to one length and save plain arrays."
-            if key.startswith("x")
-            else f"Save it as plain strings or numbers, for example np.asarray({key}, dtype=str)."
-        )
+        remedy = "Save it as numbers, or leave it out."
+        if key.startswith("x"):
+            remedy = "Ragged windows are saved as pickles: cut them to one length and save plain arrays."
+        elif key.startswith(("y", "subject", "recording", "exp")) or key.endswith("_names"):
+            remedy = f"Save it as plain strings or numbers, for example np.asarray({key}, dtype=str)."
         raise DataError(f"Array {key!r} is pickled, and pickles are not loaded. {remedy}") from error
     return array
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from micronas_tf.errors import DataError
 
@@ -42,6 +43,10 @@ def _triad(members: list[tuple[str, int]]) -> Triad:
     return (x, y, z)
 
 
+def _whole(triad: NDArray[Any]) -> bool:
+    return triad.shape == (3,) and triad.dtype.kind in "iuf" and bool((triad == np.round(triad)).all())
+
+
 def checked_triads(triads: Sequence[Sequence[int]], n_channels: int) -> tuple[Triad, ...]:
     """The declared triads, as tuples.
 
@@ -52,7 +57,7 @@ def checked_triads(triads: Sequence[Sequence[int]], n_channels: int) -> tuple[Tr
         arrays = [np.asarray(triad) for triad in triads]
     except (TypeError, ValueError):
         arrays = [np.zeros(0)]
-    if any(array.shape != (3,) or array.dtype.kind not in "iu" for array in arrays):
+    if any(not _whole(array) for array in arrays):
         raise DataError(f"A triad is three channel indices from 0, those of x, y and z. Received: {triads}.")
     used = [int(channel) for triad in triads for channel in triad]
     if len(set(used)) != len(used) or any(not 0 <= channel < n_channels for channel in used):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -77,7 +78,7 @@ def write_bundle(
 ) -> dict[str, Any]:
     """Write the folder `target`; the bundle that stood there is replaced when the new one is complete.
 
-    What somebody has put beside its files stays, but for `build/` and `.pio/`.
+    What somebody has put beside its files and folders stays, but for `build/` and `.pio/`.
 
     Args:
         target: folder.
@@ -107,10 +108,7 @@ def write_bundle(
         about["files"] = sorted([*_files(folder), "README.md", "bundle.json"])
         (folder / "bundle.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(_readme(model, about, board, figures or {}), encoding="utf-8")
-        for name in _files_of_others(target):
-            if not (folder / name).exists():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(target / name, folder / name)
+        _carry_over(target, folder)
     return about
 
 
@@ -119,13 +117,25 @@ def _files(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
 
 
-def _files_of_others(target: Path) -> list[str]:
-    """What a bundle's folder holds that no bundle wrote; none where the bundle does not say what it wrote."""
+def _carry_over(old: Path, new: Path) -> None:
+    """Take along what the old bundle's folder holds that no bundle wrote; nothing if it does not say what it wrote.
+
+    In the bundle's own folders, and in those of compilers, nothing is kept: what stands there belongs to the old model.
+    """
     try:
-        own = json.loads((target / "bundle.json").read_text(encoding="utf-8"))["files"]
+        own = json.loads((old / "bundle.json").read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [name for name in _files(target) if name not in own and name.split("/")[0] not in _BUILT]
+        return
+    closed = {name.split("/")[0] for name in own if "/" in name} | set(_BUILT)
+    for path in sorted(old.rglob("*")):
+        place = path.relative_to(old)
+        target = new / place
+        if place.parts[0] in closed or place.as_posix() in own or os.path.lexists(target):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            target.mkdir()
+        else:
+            shutil.copy2(path, target, follow_symlinks=False)
 
 
 def _check(model: Model, program: Program) -> None:

@@ -30,6 +30,7 @@ class PortInfo(Protocol):
     description: str
     vid: int | None
     pid: int | None
+    serial_number: str | None
 
 
 def list_port_infos() -> Sequence[PortInfo]:
@@ -45,7 +46,8 @@ def find_port(board: Board, port: str | None = None, ports: Sequence[PortInfo] |
     """
     known = list_port_infos() if ports is None else ports
     found = [info for info in known if (info.vid, info.pid) in ST_LINK]
-    if len(found) > 1:
+    # A probe may have several ports.
+    if len({info.serial_number or info.device for info in found}) > 1:
         # The firmware would go to one of them, and the port may be another's.
         raise DeviceError(
             f"One board is measured at a time: the upload takes the first ST-Link. Received: {_described(found)}. "
@@ -60,6 +62,8 @@ def find_port(board: Board, port: str | None = None, ports: Sequence[PortInfo] |
             f"--port. Without a board there is the emulated one: --board {EMULATED_BOARD} "
             f"(make characterize BOARD={EMULATED_BOARD})."
         )
+    if len(found) > 1:
+        raise DeviceError(f"The board has several serial ports. Received: {_described(found)}. Choose one by --port.")
     return found[0].device
 
 
