@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +47,9 @@ def latency_source(name: str, board: Board, runtime: Runtime = "tflm") -> Latenc
     if name == "auto":
         return default_source(board.id, (user_tables(),), runtime, board.emulates)
     if name == "ops":
-        names = filter(None, (board.id, board.emulates))
-        fitted = chain.from_iterable(fitted_models(each, (user_tables(),), runtime) for each in names)
-        return (next(fitted, None) or load_operator_model(board.id, runtime)).operation_count()
+        fitted = next(fitted_models(board.id, (user_tables(),), runtime, board.emulates), None)
+        # Where there is none, the one that does not ship says so.
+        return (fitted or load_operator_model(board.id, runtime)).operation_count()
     path = Path(name)
     if not path.is_file():
         raise CostError(f"A latency source is auto, ops or a lookup table's file. Received: {name!r}.")

@@ -24,7 +24,7 @@ from micronas_tf.errors import RunError
 from micronas_tf.files import clear_temporaries, discard, exclusively, write_atomically
 from micronas_tf.models import build_model, export_saved_model, load_model, save_model
 from micronas_tf.ops import Network
-from micronas_tf.plan import Plan, division_notes, make_plan
+from micronas_tf.plan import Plan, make_plan
 from micronas_tf.progress import Progress, silent
 from micronas_tf.promise import verification
 from micronas_tf.quantize import QatRecipe, quantise_ptq, quantise_qat, train_qat, verify
@@ -287,7 +287,7 @@ def details(plan: Plan, candidate: Candidate, model: keras.Model, standardisatio
     calibration = None if plan.settings.quantisation == "ptq" else calibration_windows(plan, standardisation)
     x, y = network_input(plan.dataset.test, standardisation), plan.dataset.test.y
     known = run_details(candidate.network, candidate.costs.latency, plan.board, plan.dataset)
-    known["data"]["notes"] += division_notes(plan.dataset.train, plan.settings.seed)
+    known["data"]["notes"] += plan.notes
     return {
         **known,
         **compare_float_and_ptq(candidate.network, model, calibration, x, y),

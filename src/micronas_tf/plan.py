@@ -38,6 +38,7 @@ class Plan:
         weight_windows, alpha_windows: the training part once more divided: who trains the weights of a search, and who
             compares its architectures.
         search: the settings' recipe, as these windows take it.
+        notes: sentences for people, on that division.
     """
 
     dataset: Dataset
@@ -49,6 +50,7 @@ class Plan:
     weight_windows: Windows
     alpha_windows: Windows
     search: SearchRecipe
+    notes: tuple[str, ...]
 
     def costs(self, network: Network) -> NetworkCosts:
         return network_costs(network, self.source, self.board)
@@ -107,7 +109,8 @@ def make_plan(dataset: Dataset, settings: Settings) -> Plan:
     weight_windows, alpha_windows = (train_part.subset(rows) for rows in (parts.larger, parts.smaller))
     timed = settings.time_budget_s is not None
     search = settings.search.comparing_on(len(alpha_windows), time_is_limited=timed)
-    return Plan(dataset, settings, board, source, figures, projector, weight_windows, alpha_windows, search)
+    notes = _notes(parts)
+    return Plan(dataset, settings, board, source, figures, projector, weight_windows, alpha_windows, search, notes)
 
 
 def division_notes(train: Windows, seed: int) -> tuple[str, ...]:
@@ -116,8 +119,11 @@ def division_notes(train: Windows, seed: int) -> tuple[str, ...]:
     Raises:
         DataError: it cannot be divided.
     """
-    note = _divided(train, seed).note
-    return (f"The training part, divided once more for the search: {note}",) if note else ()
+    return _notes(_divided(train, seed))
+
+
+def _notes(parts: Partition) -> tuple[str, ...]:
+    return (f"The training part, divided once more for the search: {parts.note}",) if parts.note else ()
 
 
 def _divided(train: Windows, seed: int) -> Partition:

@@ -25,7 +25,6 @@ from micronas_tf.cost import default_source, network_costs
 from micronas_tf.datasets import Standardisation, describe, load_dataset
 from micronas_tf.ops import Network
 from micronas_tf.quantize import verify
-from micronas_tf.run_directory import RUN_SCHEMA
 from micronas_tf.search import SearchRecipe
 from micronas_tf.space import SpaceConfig, build_space, lower
 from micronas_tf.training import float_scores, network_input
@@ -104,7 +103,7 @@ def test_the_files_of_a_run(finished: tuple[Path, Any]) -> None:
 
 def test_run_file_says_what_was_run(finished: tuple[Path, Any]) -> None:
     record = read(finished[0] / "run.json")
-    assert (record["schema"], record["status"], record["source"]) == (RUN_SCHEMA, "done", None)
+    assert (record["schema"], record["status"], record["source"]) == (4, "done", None)
     assert record["data"]["sha256"] == load_dataset(None).sha256
     assert record["settings"]["seed"] == 0
     assert record["settings"]["board"] == "nucleo_f446re"

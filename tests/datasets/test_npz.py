@@ -107,7 +107,7 @@ def test_string_labels_and_no_names_and_an_unknown_rate(tmp_path: Path) -> None:
         ({"x": X, "y": np.eye(3)[Y]}, ["shape (12, 3)", "y.argmax(axis=1)"]),
         ({"x": X, "y": np.array([b"\xfc", b"a", b"b"] * 4)}, ["Labels that are bytes are UTF-8"]),
         ({"x": X, "y": 2.0**63 + 2.0**20 * Y}, ["numbers below 2^63"]),
-        ({"x": X, "y": Y, "channel_names": None or np.array(None)}, ["'channel_names' is pickled"]),
+        ({"x": X, "y": Y, "channel_names": np.array(None)}, ["'channel_names' is pickled"]),
         ({"x": X, "y": Y, "triads": [[0, 1, 2.5]]}, ["A triad is three channel indices"]),
         ({"x": X, "y": Y, "triads": 5}, ["A triad is three channel indices", "Received: 5"]),
         ({"x": X, "y": Y, "triads": [["acc_x", "acc_y", "acc_z"]]}, ["A triad is three channel indices", "acc_x"]),

@@ -31,12 +31,7 @@ from micronas_tf.cost.memory import (
     tensor_buffers,
     working_set_bytes,
 )
-from micronas_tf.cost.operator_model import (
-    OperatorModel,
-    load_operator_model,
-    model_path,
-    write_operator_model,
-)
+from micronas_tf.cost.operator_model import OperatorModel, load_operator_model, model_path, write_operator_model
 from micronas_tf.cost.records import read_measurements
 from micronas_tf.cost.sources import default_source, fitted_models, table_path
 from micronas_tf.cost.summary import NetworkCosts, network_costs

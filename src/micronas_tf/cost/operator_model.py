@@ -81,6 +81,7 @@ class OperatorModel:
         kinds: model of each kind.
         cycles_per_mac: the best single constant (see `OperationCount`), for comparison.
         mac_error: mean error of that constant on the measured convolutions.
+        own: whether it is the user's and does not ship: part of its name, not of its file.
     """
 
     board_id: str

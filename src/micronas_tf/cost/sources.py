@@ -43,28 +43,32 @@ def default_source(
     if table is not None:
         sources.append(_checked(read_table(table).source(), board_id, runtime, table))
     kinds: set[str] = set()
-    for board in filter(None, (board_id, stands_for)):
-        for model in fitted_models(board, table_dirs, runtime):
-            # One that has nothing to add would only be named.
-            if not kinds.issuperset(model.kinds):
-                sources.append(model)
-                kinds.update(model.kinds)
+    for model in fitted_models(board_id, table_dirs, runtime, stands_for):
+        # One that has nothing to add would only be named.
+        if not kinds.issuperset(model.kinds):
+            sources.append(model)
+            kinds.update(model.kinds)
     if not sources:
         raise CostError(f"No latency source for {board_id} with the runtime {runtime}. {how_to_measure(board_id)}")
     return sources[0] if len(sources) == 1 else Chain(tuple(sources))
 
 
-def fitted_models(board_id: str, model_dirs: Sequence[Path], runtime: Runtime) -> Iterator[OperatorModel]:
+def fitted_models(
+    board_id: str, model_dirs: Sequence[Path], runtime: Runtime, stands_for: str = ""
+) -> Iterator[OperatorModel]:
     """The fitted models of a board and runtime: those in `model_dirs`, then the one that ships.
+
+    Those of the board that an emulated one `stands_for` follow.
 
     Raises:
         CostError: a file is malformed, or it is of another board or runtime.
     """
-    for folder in (*model_dirs, models_directory()):
-        path = model_path(folder, board_id, runtime)
-        if path.is_file():
-            model = _checked(read_operator_model(path), board_id, runtime, path)
-            yield replace(model, own=folder in model_dirs)
+    for board in filter(None, (board_id, stands_for)):
+        for folder in (*model_dirs, models_directory()):
+            path = model_path(folder, board, runtime)
+            if path.is_file():
+                model = _checked(read_operator_model(path), board, runtime, path)
+                yield replace(model, own=folder in model_dirs)
 
 
 def _checked(source: Measured, board_id: str, runtime: Runtime, path: Path) -> Measured:

@@ -105,16 +105,12 @@ def write_bundle(
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         linked = link(folder, board.cpu)
         about = _about(model, program, plan, golden, board=board, linked=linked)
-        about["files"] = sorted([*_files(folder), "README.md", "bundle.json"])
+        written = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        about["files"] = sorted([*written, "README.md", "bundle.json"])
         (folder / "bundle.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(_readme(model, about, board, figures or {}), encoding="utf-8")
         _carry_over(target, folder)
     return about
-
-
-def _files(folder: Path) -> list[str]:
-    """Every file below the folder, by its place in it."""
-    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
 
 
 def _carry_over(old: Path, new: Path) -> None:
