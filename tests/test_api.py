@@ -173,7 +173,7 @@ def test_a_board_of_ones_own_names_the_folder_without_its_path(called: Called, t
 @pytest.mark.parametrize(
     ("arguments", "written", "said"),
     [
-        ((X, Y), True, "A run on arrays cannot go on"),
+        ((X, Y), True, "Go on with: MicroNAS(…, out='my run').fit(x, y, …), with the same data and settings"),
         (("mine.npz",), True, "Go on with: micronas-tf search --resume 'my run'"),
         (("mine.npz",), False, "Interrupted before anything was written."),
     ],
@@ -183,7 +183,7 @@ def test_how_an_interrupted_run_goes_on(
 ) -> None:
     def interrupted(dataset: Dataset, settings: Settings, directory: Path, **options: Any) -> None:
         if written:
-            write_json(RunDirectory(directory).run, {})
+            write_json(RunDirectory(directory).run, options["about"])
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
@@ -379,8 +379,60 @@ def test_resume_needs_a_run(tmp_path: Path) -> None:
 
 def test_a_run_on_arrays_cannot_be_resumed(tmp_path: Path) -> None:
     write_json(RunDirectory(tmp_path).run, {"schema": RUN_SCHEMA, "source": "arrays"})
-    with pytest.raises(DataError, match=r"Save them as \.npz"):
+    with pytest.raises(DataError, match=r"Go on with it in Python: MicroNAS\(…, out='.*'\)\.fit\(x, y, …\)"):
         api.resume(tmp_path)
+
+
+def begun(called: Called, out: Path, **settings: Any) -> None:
+    """A run on arrays that has got as far as its `run.json`."""
+    search = api.MicroNAS(out=out, verbose=False, **settings)
+    search.fit(X, Y)
+    record = run_record(called.dataset, search.settings, called.options["about"])
+    write_json(RunDirectory(out).run, {**record, "seconds": {"search": 100.0}})
+    del called.dataset
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"latency_ms": 50, "space": SpaceConfig(extra_cells=1)}, {"latency_ms": 50, "extra_cells": 1}),
+        ({"time_budget": "1m"}, {"time_budget": "10m", "pareto": "latency"}),
+    ],
+)
+def test_the_same_call_goes_on_with_a_run_on_arrays(called: Called, tmp_path: Path, first: Any, then: Any) -> None:
+    begun(called, tmp_path / "a", **first)
+    again = api.MicroNAS(out=tmp_path / "a", verbose=False, **then)
+    again.fit(X, Y)
+    assert (called.directory, called.settings) == (tmp_path / "a", again.settings)
+
+
+@pytest.mark.parametrize(
+    ("then", "labels", "said"),
+    [
+        ({"seed": 1, "latency_ms": 5}, Y, "other data, budget, seed"),
+        ({"time_budget": None}, Y, "other time_budget_s"),
+        ({}, Y[::-1], "other data"),
+        ({"pareto": "latency"}, Y, "none is left for a front"),
+    ],
+)
+def test_another_run_on_arrays_is_left_alone(called: Called, tmp_path: Path, then: Any, labels: Any, said: str) -> None:
+    begun(called, tmp_path / "a", time_budget=90)
+    with pytest.raises(RunError, match=said):
+        api.MicroNAS(out=tmp_path / "a", verbose=False, **{"time_budget": 90, **then}).fit(X, labels)
+    assert not hasattr(called, "dataset")
+
+
+def test_more_points_stay_asked_for(called: Called, tmp_path: Path) -> None:
+    """Who repeats the axis of a front when its run goes on has not asked for fewer of its models."""
+    np.savez(tmp_path / "mine.npz", x=X.astype("float32"), y=Y)
+    search = api.MicroNAS(pareto="latency", pareto_points=8, verbose=False)
+    search.fit(tmp_path / "mine.npz")
+    folder = RunDirectory(called.directory)
+    write_json(folder.run, run_record(called.dataset, search.settings, called.options["about"]))
+    api.resume(folder.path, pareto="latency", verbose=False)
+    assert called.settings.pareto == Pareto("latency", 8)
+    api.resume(folder.path, pareto="memory", verbose=False)
+    assert called.settings.pareto == Pareto("memory", 5)
 
 
 def test_resume_takes_the_settings_and_the_data_of_the_run(called: Called, tmp_path: Path) -> None:
@@ -399,7 +451,7 @@ def test_resume_takes_the_settings_and_the_data_of_the_run(called: Called, tmp_p
     assert called.options["afterwards"] is pareto.explore
     record = read_json(folder.run)
     write_json(folder.run, {**record, "seconds": {"search": 500.0, "training": 100.0}})
-    with pytest.raises(RunError, match=r"used up its time budget of 600 s \(600 s\): none is left for --pareto"):
+    with pytest.raises(RunError, match=r"used up its time budget of 600 s \(600 s\): none is left for a front"):
         api.resume(folder.path, time_budget="10m", pareto="latency", verbose=False)
     api.resume(folder.path, time_budget="11m", pareto="latency", verbose=False)
     assert called.settings.pareto == Pareto("latency")

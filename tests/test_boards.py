@@ -156,3 +156,13 @@ def test_exit_codes() -> None:
     assert len(kinds) > 5
     assert {kind for kind in kinds if kind.exit_code != 2} == {BudgetError}
     assert BudgetError.exit_code == 1
+
+
+def test_a_board_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, **options: Any) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "mine.toml").touch()
+    monkeypatch.setattr(Path, "read_text", refused)
+    with pytest.raises(BoardError, match=r"mine\.toml cannot be read: Permission denied"):
+        load_board(str(tmp_path / "mine.toml"))

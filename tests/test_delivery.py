@@ -190,10 +190,15 @@ def test_a_run_on_a_file_reads_it_again(run: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(golden.windows, (x[:20] + 1).astype(np.float32))
 
 
-@pytest.mark.parametrize(("name", "match"), [("metrics.json", "missing"), ("model.tflite", "of a finished run")])
-def test_an_unfinished_run_is_refused(run: Path, name: str, match: str) -> None:
+@pytest.mark.parametrize("name", ["metrics.json", "model.tflite"])
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [("arrays", r"MicroNAS\(…, out='.*'\)\.fit\(x, y, …\)"), ("a.csv", "micronas-tf search --resume ")],
+)
+def test_an_unfinished_run_is_refused(run: Path, name: str, source: str, remedy: str) -> None:
     (run / name).unlink()
-    with pytest.raises(RunError, match=match):
+    write_json(run / "run.json", {**read_json(run / "run.json"), "source": source})
+    with pytest.raises(RunError, match=f"of a finished run; go on with it by `{remedy}"):
         delivery.export_run(run)
 
 
@@ -233,6 +238,9 @@ def test_a_verification_and_its_report(run: Path) -> None:
     assert found["tflm"]["flash_bytes"] == (run / "model.tflite").stat().st_size
     assert found["latency_ms"]["limit"] == 50.0
     assert delivery.disproved(found) is None
+    # The emulated board stands for it, as it does in the report; another one does not.
+    for board, limit in (("qemu_cortex_m4", 50.0), ("qemu_cortex_m33", None)):
+        assert delivery.verify(run, board, windows=1)["latency_ms"]["limit"] == limit
 
 
 @pytest.mark.usefixtures("on_this_machine")
@@ -318,6 +326,9 @@ def test_a_bare_model_needs_a_board_that_can_be_measured(run: Path) -> None:
         delivery.verify(model)
     with pytest.raises(BoardError, match="has no firmware"):
         delivery.verify(model, "nicla_sense_me")
+    for other in (run / "metrics.json", run / "none.tflite"):
+        with pytest.raises(RunError, match=r"(?s)\.tflite.*folder of a run"):
+            delivery.verify(other, "qemu_cortex_m4")
     model.write_bytes(b"    TFL3 no model")
     with pytest.raises(ModelError):
         delivery.verify(model, "qemu_cortex_m4")

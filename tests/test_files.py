@@ -125,6 +125,17 @@ def test_temporaries_of_a_killed_process_are_cleared(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "a.tmp", "search"]
 
 
+def test_a_folder_whose_exchange_was_cut_short_comes_back(tmp_path: Path) -> None:
+    for folder in (".bundle.old.tmp", ".figures.old.tmp", "figures"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text(folder)
+    clear_temporaries(tmp_path)
+    assert {path.name: (path / "a.txt").read_text() for path in tmp_path.iterdir()} == {
+        "bundle": ".bundle.old.tmp",
+        "figures": "figures",
+    }
+
+
 def taken(folder: Path) -> None:
     with exclusively(folder):
         pass

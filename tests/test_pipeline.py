@@ -25,7 +25,7 @@ from micronas_tf.estimation import mean_error
 from micronas_tf.files import exclusively
 from micronas_tf.front import Pareto
 from micronas_tf.pipeline import run
-from micronas_tf.plan import make_plan
+from micronas_tf.plan import Plan, make_plan
 from micronas_tf.progress import silent
 from micronas_tf.promise import promise_broken
 from micronas_tf.quantize import Int8Report
@@ -89,7 +89,13 @@ def cheap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(pipeline, "quantise", quantise)
     monkeypatch.setattr(selection, "rank", lambda supernet, found, *others, **options: [Ranked(found[0], 0.5, 1.0)])
     monkeypatch.setattr(pipeline, "evaluate", evaluate)
-    monkeypatch.setattr(pipeline, "export", lambda *arguments: arguments[-1])
+
+    def export(plan: Plan, files: RunDirectory, *others: Any) -> dict[str, Any]:
+        metrics: dict[str, Any] = others[-1]
+        write_json(files.metrics, metrics)
+        return metrics
+
+    monkeypatch.setattr(pipeline, "export", export)
     monkeypatch.setattr(pipeline, "details", lambda *arguments: {})
     monkeypatch.setattr(pipeline, "write_report", lambda directory: directory / "report.html")
     tf.config.run_functions_eagerly(True)
@@ -128,7 +134,12 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     for mine, theirs in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         # One seed, one stream of batches; CPU kernels may sum in another order.
         np.testing.assert_allclose(theirs, mine, atol=1e-3)
-    # A third time: nothing is trained, the same files are read.
+    # A third time: the answer stays complete, even if that ends early.
+    with pytest.raises(KeyboardInterrupt):
+        start(cut, Heard("reporting", 0))
+    assert read_json(cut / "run.json")["status"] == "done"
+    assert read_json(cut / "metrics.json") == read_json(tmp_path / "whole" / "metrics.json")
+    # A fourth time: nothing is trained, the same files are read.
     heard = Heard()
     again = start(cut, heard)
     assert heard.stages == ["reporting"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from itertools import count
 from math import isfinite
@@ -28,7 +28,7 @@ from micronas_tf.pareto import explore
 from micronas_tf.pipeline import Result, run
 from micronas_tf.plan import division_notes
 from micronas_tf.progress import silent
-from micronas_tf.run_directory import RUN_SCHEMA, RunDirectory, read_json, resume_command
+from micronas_tf.run_directory import ARRAYS, RUN_SCHEMA, RunDirectory, read_json, resume_command
 from micronas_tf.search import SearchRecipe, Strategy
 from micronas_tf.settings import Quantisation, Settings
 from micronas_tf.space import SpaceConfig, build_space
@@ -127,6 +127,9 @@ class MicroNAS:
     ) -> Result:
         """Search, train, quantise and verify.
 
+        A run on arrays that is in `out` already, of the same data and settings, is gone on with; a time budget may have
+        another length then, and a front may be added.
+
         Args:
             x: raw windows [N, T, S]; or a file, folder or archive name; or None for the default data set.
             y: labels [N], with arrays.
@@ -157,7 +160,7 @@ class MicroNAS:
             dataset = load_dataset(**about, seed=self.settings.seed)
         else:
             _refuse({"window": window, "hop": hop}, "are for tables of samples. Arrays are windows already: [N, T, S].")
-            about = {"source": "arrays"}
+            about = {"source": ARRAYS}
             dataset = _from_arrays(x, y, test, test_fraction, self.settings.seed, about_windows)
         return self.run(dataset, about, started=started)
 
@@ -167,13 +170,48 @@ class MicroNAS:
         name = f"{dataset.name}-{Path(board).name}-{datetime.now():%Y%m%d-%H%M%S}".replace(" ", "_")
         directory = self.out or _new_folder(Path("runs") / name)
         files = RunDirectory(directory)
+        began = self.started if started is None else started
+        if about["source"] == ARRAYS and files.run.exists():
+            _check_same_run(directory, dataset, self.settings)
+            return _run(dataset, self.settings, directory, about, verbose=self.verbose, started=began)
         files.claim()
         try:
-            began = self.started if started is None else started
             return _run(dataset, self.settings, directory, about, verbose=self.verbose, started=began)
         except MicronasError:
             files.release()
             raise
+
+
+def _check_same_run(directory: Path, dataset: Dataset, settings: Settings) -> None:
+    """Raises RunError unless the run on arrays in `directory` can go on with these."""
+    record = _record_in(directory)
+    recorded = Settings.from_json(record["settings"])
+    other = [] if (record["source"], record["data"]["sha256"]) == (ARRAYS, dataset.sha256) else ["data"]
+    for name in (field.name for field in fields(Settings) if field.name != "pareto"):
+        ours, theirs = getattr(settings, name), getattr(recorded, name)
+        # How long a budget is may change; whether there is one decides how the trials go.
+        same = (ours is None) == (theirs is None) if name == "time_budget_s" else ours == theirs
+        if not same:
+            other.append(name)
+    if other:
+        raise RunError(f"{directory} holds a run with other {', '.join(other)}. Choose another out, or delete it.")
+    if settings.pareto != recorded.pareto:
+        _refuse_late_front(directory, settings, record)
+
+
+def _record_in(directory: Path) -> dict[str, Any]:
+    """Raises RunError if there is no run that this version can go on with."""
+    record = read_json(RunDirectory(directory).run)
+    if not isinstance(record, dict) or "source" not in record:
+        raise RunError(
+            f"{directory} does not hold a run that can go on: its run.json names no source. Start a new run."
+        )
+    if record.get("schema") != RUN_SCHEMA:
+        raise RunError(
+            f"The run in {directory} is of another version of micronas-tf: its run.json has schema "
+            f"{record.get('schema')!r}, this one's {RUN_SCHEMA}. Start a new run."
+        )
+    return record
 
 
 def _new_folder(path: Path) -> Path:
@@ -213,24 +251,18 @@ def resume(
         DataError: the data are no longer the same, or the run was started on arrays.
     """
     started = time.monotonic() if started is None else started
-    record = read_json(RunDirectory(Path(directory)).run)
-    if not isinstance(record, dict) or "source" not in record:
-        raise RunError(
-            f"{directory} does not hold a run that can go on: its run.json names no source. Start a new run."
+    record = _record_in(Path(directory))
+    if record["source"] == ARRAYS:
+        raise DataError(
+            "A run on arrays cannot find its data again. Go on with it in Python: "
+            f"{resume_command(Path(directory))}, with the same data and settings."
         )
-    if record.get("schema") != RUN_SCHEMA:
-        raise RunError(
-            f"The run in {directory} is of another version of micronas-tf: its run.json has schema "
-            f"{record.get('schema')!r}, this one's {RUN_SCHEMA}. Start a new run."
-        )
-    if record["source"] == "arrays":
-        raise DataError("A run on arrays cannot find its data again. Save them as .npz and search on that file.")
     settings = Settings.from_json(record["settings"])
     if time_budget is not None:
         settings = replace(settings, time_budget_s=_to_seconds(time_budget))
-    if front := _front(pareto, pareto_points):
+    if front := _front(pareto, pareto_points, settings.pareto):
         settings = replace(settings, pareto=front)
-        _refuse_late_front(Path(directory), settings, sum(record.get("seconds", {}).values()))
+        _refuse_late_front(Path(directory), settings, record)
     about = {name: record[name] for name in ("source", "window", "hop", "test_fraction")}
     dataset = load_dataset(**about, seed=settings.seed)
     if dataset.sha256 != record["data"]["sha256"]:
@@ -284,12 +316,13 @@ def _check_keras() -> None:
 
 
 def _how_to_go_on(directory: Path, about: Mapping[str, Any]) -> str:
-    if about["source"] == "arrays":
-        return "Interrupted. A run on arrays cannot go on: save them as .npz and search on that file."
-    if not RunDirectory(directory).run.exists():
-        RunDirectory(directory).release()
+    files = RunDirectory(directory)
+    if not files.run.exists():
+        files.release()
         return "Interrupted before anything was written."
-    return f"Interrupted. Go on with: {resume_command(directory)}"
+    same = ", with the same data and settings" if about["source"] == ARRAYS else ""
+    answered = f" The answer is complete in {directory}." if read_json(files.run).get("status") == "done" else ""
+    return f"Interrupted.{answered} Go on with: {resume_command(directory)}{same}"
 
 
 def _latency_notes(dataset: Dataset, settings: Settings) -> tuple[str, ...]:
@@ -341,20 +374,24 @@ def _space(space: SpaceConfig | None, extra_cells: int | None) -> SpaceConfig:
     return space
 
 
-def _front(axis: Axis | None, points: int | None) -> Pareto | None:
+def _front(axis: Axis | None, points: int | None, former: Pareto | None = None) -> Pareto | None:
+    """The front that is asked for; one along the same axis as the former one has as many points, if nothing is said."""
     if axis is not None:
+        if points is None and former and former.axis == axis:
+            return former
         return Pareto(axis) if points is None else Pareto(axis, _to_int(points, "pareto_points"))
     if points is not None:
         raise RunError("pareto_points says how many models pareto trains. Give pareto, too, or neither.")
     return None
 
 
-def _refuse_late_front(directory: Path, settings: Settings, used_s: float) -> None:
+def _refuse_late_front(directory: Path, settings: Settings, record: Mapping[str, Any]) -> None:
     """A run keeps its time budget, and a front that is asked for later takes time, too."""
+    used_s = sum(record.get("seconds", {}).values())
     if settings.time_budget_s is not None and used_s >= settings.time_budget_s:
         raise RunError(
             f"The run in {directory} has used up its time budget of {settings.time_budget_s:g} s ({used_s:.0f} s): "
-            "none is left for --pareto. Give a larger --time-budget, too."
+            "none is left for a front. Give a larger time budget, too."
         )
 
 

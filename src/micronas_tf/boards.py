@@ -76,6 +76,10 @@ class Board:
     def emulated(self) -> bool:
         return bool(self.emulates)
 
+    def stands_for(self, board_id: str) -> bool:
+        """Whether what is measured here counts for that board: it is this one, or the one that this one emulates."""
+        return board_id in (self.id, self.emulates)
+
     def milliseconds(self, cycles: float) -> float:
         return cycles / self.clock_hz * 1e3
 
@@ -131,6 +135,8 @@ def load_board(source: str | Path) -> Board:
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
         return Board(id=path.stem, **fields)
+    except OSError as error:
+        raise BoardError(f"Board file {path} cannot be read: {error.strerror}. Make it readable.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
         raise BoardError(f"Board file {path} is malformed: {error}. See docs/file-formats.md.") from error
 

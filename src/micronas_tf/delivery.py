@@ -23,7 +23,7 @@ from micronas_tf.models import network_from_flatbuffer
 from micronas_tf.ops import Network
 from micronas_tf.progress import Progress, silent
 from micronas_tf.quantize.runtimes import FloatArray
-from micronas_tf.run_directory import RunDirectory, command, read_json, resume_command, write_json
+from micronas_tf.run_directory import ARRAYS, RunDirectory, command, read_json, resume_command, write_json
 
 VERIFY_SCHEMA: Final = 1
 LEAST_WINDOWS: Final = 200
@@ -110,8 +110,9 @@ def export_run(directory: Path, *, target: Path | None = None, sampling_hz: floa
     files = RunDirectory(directory)
     if target is not None:
         _check_target(target)
-    metrics = read_json(files.metrics)
     flatbuffer = _read(files.flatbuffer)
+    _read(files.metrics)
+    metrics = read_json(files.metrics)
     standardisation = Standardisation.from_json(read_json(files.standardisation))
     model, windows = _kept_parts(files, flatbuffer, standardisation) or _read_parts(files, flatbuffer, standardisation)
     if sampling_hz is not None:
@@ -166,7 +167,7 @@ def _kept_parts(
 def _read_parts(files: RunDirectory, flatbuffer: bytes, standardisation: Standardisation) -> tuple[Model, FloatArray]:
     """From the data of the run."""
     record = read_json(files.run)
-    if record.get("source") == "arrays":
+    if record.get("source") == ARRAYS:
         raise RunError(
             f"{files.path} is a run on arrays without a bundle: its windows are nowhere to be found. Save them as .npz "
             "and search on that file."
@@ -259,6 +260,8 @@ def _subject(path: Path, board_id: str | None) -> Iterator[_Subject]:
         with tempfile.TemporaryDirectory() as folder:
             yield _bare_model(path, Path(folder) / "bundle", board_id)
         return
+    if path.is_file():
+        raise RunError(f"{path} is no .tflite file. Give one, or the folder of a run.")
     files = RunDirectory(path)
     flatbuffer = _read(files.flatbuffer)
     if not (files.bundle / "bundle.json").is_file():
@@ -279,7 +282,12 @@ def _bare_model(path: Path, bundle: Path, board_id: str | None) -> _Subject:
         raise RunError("A .tflite file names no board. Give one by --board.")
     board = load_board(board_id)
     check_has_firmware(board)
-    flatbuffer = _read(path)
+    try:
+        flatbuffer = path.read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be read: {error.strerror}. Give a .tflite file, or the folder of a run."
+        ) from error
     network = network_from_flatbuffer(flatbuffer)
     sensors, classes = network.input_shape[1], int(np.prod(network.output_shape))
     names = tuple(f"class {index}" for index in range(classes))
@@ -294,7 +302,7 @@ def _to_json(subject: _Subject, board: Board, proof: Proof, drawn: int) -> dict[
     network = Network.from_json(about["network"])
     predicted, source = _predicted(network, board)
     measured_ms = board.milliseconds(proof.cycles)
-    limit = subject.limit_ms if about["board"] == board.id else None
+    limit = subject.limit_ms if board.stands_for(about["board"]) else None
     return {
         "schema": VERIFY_SCHEMA,
         "board": board.id,

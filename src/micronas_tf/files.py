@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from micronas_tf.errors import RunError
 
@@ -15,6 +16,9 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+_OLD: Final = ".old.tmp"
+"""Ends the name of a folder while another one takes its place."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -101,10 +105,14 @@ def unwritable(path: Path, error: Exception) -> RunError:
 
 
 def clear_temporaries(folder: Path) -> None:
-    """Remove what a killed process has left half-written below `folder`."""
+    """Remove what a killed process has left half-written below `folder`; a folder half replaced comes back."""
     for path in list(folder.rglob(".*.tmp*")):
+        target = path.with_name(path.name.removeprefix(".").removesuffix(_OLD))
         with suppress(OSError):
-            _remove(path)
+            if path.name.endswith(_OLD) and not target.exists():
+                path.replace(target)
+            else:
+                _remove(path)
 
 
 def discard(path: Path) -> None:
@@ -152,12 +160,12 @@ def _exchange(new: Path, target: Path) -> None:
     if not target.is_dir():
         new.replace(target)
         return
-    old = target.with_name(f".{target.name}.old.tmp")
+    old = target.with_name(f".{target.name}{_OLD}")
     _remove(old)
     target.replace(old)
     try:
         new.replace(target)
-    except OSError:
+    except BaseException:
         old.replace(target)
         raise
     _remove(old)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from math import inf
 from typing import Any, Final
 
 from micronas_tf.architecture import Architecture
 from micronas_tf.boards import Budget
+from micronas_tf.cost import NetworkCosts
 from micronas_tf.errors import BudgetError
 from micronas_tf.files import discard
 from micronas_tf.front import Axis, knee, ladder, non_dominated, spread
@@ -60,7 +62,7 @@ def explore(plan: Plan, result: Result, watch: Stopwatch) -> None:
     if not asked_before or not (_is_around(plan, front, result) or _seconds_for(plan, watch, 1) == 0.0):
         points = _ranked(plan, result, files, watch)
         front = {"schema": SCHEMA, **request, "points": points}
-        _choose(plan, points, asked.points)
+        _choose(plan, points, asked.points, files)
     _update(plan, front, files, result)
     waiting = [point for point in front["points"] if point["folder"] and not point["trained"]]
     for number, point in enumerate(waiting):
@@ -106,6 +108,7 @@ def _ranked(plan: Plan, result: Result, files: RunDirectory, watch: Stopwatch) -
                 "peak_memory_bytes": costs.peak_memory_bytes,
                 "flash_bytes": costs.flash_bytes,
                 "supernet_accuracy": item.accuracy,
+                "supernet_cross_entropy": item.cross_entropy,
                 "int8_accuracy": None,
                 "trained": False,
                 "broken": None,
@@ -124,16 +127,18 @@ def _climb(
     """The most probable architectures at each limit of the ladder, with the least limit they were found for."""
     asked = plan.settings.pareto
     assert asked is not None
-    limits = ladder(*_ends(plan), _RUNGS * asked.points)
+    least, most = _ends(plan)
+    # Above what the most probable networks cost, every limit has the same answer.
+    reached = max(_limit_of(plan, candidate.costs) for candidate in _best(plan, most, probabilities))
+    limits = ladder(least, min(most, reached), _RUNGS * asked.points)
     found: dict[Architecture, tuple[float, Candidate]] = {}
     allowed_s = min(watch.total + _SHARE * watch.seconds.get("search", inf), plan.settings.time_budget_s or inf)
     for number, limit in enumerate(limits):
         watch("exploring", number, len(limits), {})
         if number >= _LEAST_RUNGS and watch.total > allowed_s:
             break
-        projector = Projector(replace(plan.figures, budget=_budget(plan, limit)), plan.costs, plan.projector.margin)
         try:
-            candidates = projector.best(probabilities, _CANDIDATES)
+            candidates = _best(plan, limit, probabilities)
         except BudgetError:  # the least of this cost does not fit the other limits
             continue
         for candidate in candidates:
@@ -143,15 +148,31 @@ def _climb(
     return found
 
 
+def _best(plan: Plan, limit: float, probabilities: Mapping[str, Sequence[float]]) -> list[Candidate]:
+    """The most probable architectures at one limit."""
+    projector = Projector(replace(plan.figures, budget=_budget(plan, limit)), plan.costs, plan.projector.margin)
+    return projector.best(probabilities, _CANDIDATES)
+
+
 def _ends(plan: Plan) -> tuple[float, float]:
     """The least limit that something fits, and the run's own, or what the largest network of the space costs."""
     budget, space = plan.settings.budget, plan.figures.space
-    least, most = plan.projector.least(), plan.costs(lower(space, largest(space)))
+    least, most = plan.projector.least(), _limit_of(plan, plan.costs(lower(space, largest(space))))
     if _axis(plan) == "latency":
-        # Rounding must not make the least limit an impossible one.
-        margin = (1 + plan.projector.margin) * (1 + 1e-9)
-        return least.latency_ms * margin, budget.latency_ms or most.latency.latency_ms * margin
-    return float(least.memory_bytes), float(budget.memory_bytes or most.memory_bytes(budget.memory_figure))
+        return _with_margin(plan, least.latency_ms), budget.latency_ms or most
+    return float(least.memory_bytes), float(budget.memory_bytes or most)
+
+
+def _limit_of(plan: Plan, costs: NetworkCosts) -> float:
+    """The least limit that a network of these costs fits."""
+    if _axis(plan) == "latency":
+        return _with_margin(plan, costs.latency.latency_ms)
+    return float(costs.memory_bytes(plan.settings.budget.memory_figure))
+
+
+def _with_margin(plan: Plan, latency_ms: float) -> float:
+    # Rounding must not make the least limit an impossible one.
+    return latency_ms * (1 + plan.projector.margin) * (1 + 1e-9)
 
 
 def _axis(plan: Plan) -> Axis:
@@ -173,13 +194,25 @@ def _cost(plan: Plan, point: Mapping[str, Any]) -> float:
     return float(point["arena_bytes" if arena else "peak_memory_bytes"])
 
 
-def _choose(plan: Plan, points: list[dict[str, Any]], count: int) -> None:
-    """Name a folder for each point to train: evenly spread over what nothing beats, the run's answer aside."""
+def _choose(plan: Plan, points: list[dict[str, Any]], wanted: int, files: RunDirectory) -> None:
+    """Name a folder for each point to train: evenly spread over what nothing beats, the run's answer aside.
+
+    Few windows give many equal accuracies: what beats another network has the lower cross-entropy. A model that an
+    earlier front has trained keeps its folder.
+    """
     costs = [_cost(plan, point) for point in points]
-    front = non_dominated([(cost, point["supernet_accuracy"]) for cost, point in zip(costs, points, strict=True)])
-    front = [index for index in front if not points[index]["chosen"]]
-    for number, place in enumerate(spread([costs[index] for index in front], count - 1), 1):
-        points[front[place]]["folder"] = f"pareto/{number}"
+    known = [-point["supernet_cross_entropy"] for point in points]
+    front = [index for index in non_dominated(list(zip(costs, known, strict=True))) if not points[index]["chosen"]]
+    chosen = [points[front[place]] for place in spread([costs[index] for index in front], wanted - 1)]
+    kept = {}
+    for path in sorted(files.path.glob("pareto/*/architecture.json")):
+        kept[Architecture.from_json(read_json(path))] = path.parent.relative_to(files.path).as_posix()
+    for point in chosen:
+        point["folder"] = kept.get(Architecture.from_json(point["architecture"]))
+    taken = {point["folder"] for point in chosen}
+    free = (name for name in (f"pareto/{number}" for number in count(1)) if name not in taken)
+    for point in chosen:
+        point["folder"] = point["folder"] or next(free)
 
 
 def _train(

@@ -106,7 +106,8 @@ def run(
     plan = make_plan(dataset, settings)
     with exclusively(directory):
         clear_temporaries(directory)
-        record = RunRecord(files.run, run_record(dataset, settings, about))
+        answered = files.architecture.exists() and files.model.exists() and files.flatbuffer.exists()
+        record = RunRecord(files.run, run_record(dataset, settings, about), stays_done=answered)
         watch = Stopwatch(progress, record.seconds, record.keep_seconds, started=started)
         time = TimeBudget(settings.time_budget_s, watch, record, plan.steps(), plan.repeats())
         if may_refuse and (done := _last_done(files)):
@@ -138,7 +139,6 @@ def _stages(  # noqa: PLR0917
     model = train_model(plan, files, network, standardisation, progress, time.pace("training"))
     flatbuffer = quantise(plan, files, network, model, standardisation, progress, time.pace("quantising"))
     metrics = evaluate(plan, candidate, model, flatbuffer, standardisation, progress)
-    write_json(files.metrics, metrics)
     progress("reporting", 0, 3, {})
     write_json(files.details, details(plan, candidate, model, standardisation))
     progress("reporting", 1, 3, {})
@@ -147,6 +147,8 @@ def _stages(  # noqa: PLR0917
     result = Result(model, candidate.architecture, network, flatbuffer, standardisation, metrics, files.path)
     record.finish()  # the answer is complete, whatever becomes of what comes after it
     if afterwards is not None:
+        # What comes may take long, or end early.
+        write_report(files.path)
         afterwards(plan, result, watch)
     write_report(files.path)
     progress("reporting", 3, 3, {})

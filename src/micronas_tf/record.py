@@ -47,16 +47,18 @@ class RunRecord:
     Args:
         path: of the file.
         content: everything else.
+        stays_done: a run that was done stays so: its answer is not made again.
     """
 
-    def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, content: Mapping[str, Any], *, stays_done: bool = False) -> None:
         former = read_json(path) if path.exists() else {}
         self.path = path
         self.seconds: dict[str, float] = dict(former.get("seconds", {}))
         self.steps: dict[str, list[list[int]]] = dict(former.get("steps", {}))
         self.units: tuple[float, float] = tuple(former.get("units", (0.0, 0.0)))
         """Seconds that the search's first step takes on this machine, and a further one, as measured last."""
-        self.content = {**content, "status": "running"}
+        done = stays_done and former.get("status") == "done"
+        self.content = {**content, "status": "done" if done else "running"}
 
     def begin(self) -> None:
         self._write()

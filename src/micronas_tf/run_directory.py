@@ -15,6 +15,9 @@ from micronas_tf.files import write_atomically
 RUN_SCHEMA: Final = 4
 _RUN: Final = "run.json"
 
+ARRAYS: Final = "arrays"
+"""The source of a run on arrays, which only its caller has."""
+
 CHECKPOINT: Final = "checkpoint.npz"
 HISTORY: Final = "history.csv"
 TRIALS: Final = "trials.json"
@@ -152,7 +155,11 @@ class RunDirectory:
 
 
 def resume_command(directory: Path) -> str:
-    """What goes on with a run, as a shell takes it."""
+    """What goes on with a run, as a shell takes it; with one on arrays, a line of Python."""
+    with suppress(RunError):
+        record = read_json(RunDirectory(directory).run)
+        if isinstance(record, dict) and record.get("source") == ARRAYS:
+            return f"MicroNAS(…, out={str(directory)!r}).fit(x, y, …)"
     return command("search --resume", directory)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from micronas_tf.errors import RunError
 from micronas_tf.record import RunRecord
+from micronas_tf.run_directory import resume_command
 from micronas_tf.timing import Changes, Pace, Rounds, Stopwatch
 
 
@@ -84,6 +85,8 @@ class TimeBudget:
         self.steps, self.repeats = dict(steps), dict(repeats or {})
         self.paces: dict[str, Pace | Rounds] = {}
         self.began: dict[str, float] = {}
+        self.models: dict[str, int] = {}
+        """For how many models of a front there is time when a stage begins; the others may have none."""
         self.known_graph_s: dict[str, float] = {}
         """What was known of the first step of the search when a stage began; 0: nothing."""
 
@@ -96,7 +99,7 @@ class TimeBudget:
         Raises:
             RunError: names a budget that would do, if anything has been measured.
         """
-        fixed_s, _, least_s = self._later(done, alone=True)
+        fixed_s, _, least_s = self._later(done, 1)
         needed_s = self.watch.total + fixed_s + least_s
         if self.limit_s is None or needed_s <= _LATE * self.limit_s:
             return
@@ -104,7 +107,7 @@ class TimeBudget:
             raise self._too_short(needed_s)
         raise RunError(
             f"The run has used up its time budget of {self.limit_s:g} s: it has taken {self.watch.total:.0f} s, and is "
-            "not done. Go on with --resume and a larger --time-budget."
+            f"not done. {self._remedy}."
         )
 
     def pace(self, stage: str) -> Pace | None:
@@ -112,6 +115,7 @@ class TimeBudget:
         if self.limit_s is None:
             return None
         self.began.pop(stage, None)
+        self.models.pop(stage, None)
         self.known_graph_s.pop(stage, None)
         pace = self.paces[stage] = Pace(
             lambda first_s, step_s: self.left(stage, first_s, step_s),
@@ -163,43 +167,54 @@ class TimeBudget:
         return self._left(stage)
 
     def _left(self, stage: str) -> float:
+        kind = STAGES[stage]
+        # Chosen once: when a stage is about to end, little is left for it in any case.
+        if stage not in self.models:
+            least_s = kind.least * kind.step * self.record.units[1]
+            counts = range(self._models("reporting"), 1, -1)
+            self.models[stage] = next((count for count in counts if self._share(stage, count) >= least_s), 1)
+        return self._share(stage, self.models[stage])
+
+    def _share(self, stage: str, models: int) -> float:
+        """Seconds for the stage, if the later ones are those of so many models at most."""
         assert self.limit_s is not None
         now_s = self.watch.total
-        fixed_s, full_s, _ = self._later(stage)
+        fixed_s, full_s, _ = self._later(stage, models)
         # The share is of the time that there was when the stage began, or every look would take a share of the rest.
         began_s = self.began.setdefault(stage, now_s)
         free_s = self.limit_s - began_s - fixed_s
-        share_s = free_s * STAGES[stage].weight / self._weights(stage)
+        share_s = free_s * STAGES[stage].weight / self._weights(stage, models)
         return max(share_s, free_s - full_s) - (now_s - began_s)
 
-    def _weights(self, stage: str) -> float:
+    def _weights(self, stage: str, models: int) -> float:
         """Of this stage and the later ones, those of each model once, the trials together."""
         names = list(STAGES)
         later = names[names.index(stage) :]
-        models = {name: min(1, self._models(name)) if name == "trials" else self._models(name) for name in later}
-        return sum(STAGES[name].weight * count for name, count in models.items()) or 1.0
+        counts = {name: min(1 if name == "trials" else models, self._models(name)) for name in later}
+        return sum(STAGES[name].weight * count for name, count in counts.items()) or 1.0
 
     def _models(self, stage: str) -> int:
         return self.repeats.get(stage, 1)
 
-    def _still(self, name: str, stage: str, *, alone: bool = False) -> int:
-        """How many models are still to go through `name` after the present one in `stage`; `alone`: of one model."""
+    def _still(self, name: str, stage: str, models: int) -> int:
+        """How many models, of so many at most, are still to go through `name` after the present one in `stage`."""
         names = list(STAGES)
+        count = self._models(name) if name == "trials" else min(models, self._models(name))
         if names.index(name) > names.index(stage):
-            return 1 if alone else self._models(name)
-        return 0 if alone or name == "trials" else self._models(name) - 1
+            return count
+        return 0 if name == "trials" else max(0, count - 1)
 
-    def _later(self, stage: str, *, alone: bool = False) -> tuple[float, float, float]:
+    def _later(self, stage: str, models: int) -> tuple[float, float, float]:
         """Seconds of the later stages: what cannot be shortened, all that can, the least steps.
 
         Args:
             stage: the present one.
-            alone: of one model, whatever others there are to be.
+            models: of a front, at most; the trials count as they are.
         """
         graph_s, unit_s = self.record.units
         fixed_s = full_s = least_s = 0.0
         for name, other in STAGES.items():
-            times, count = self._still(name, stage, alone=alone), self.steps.get(name, 0)
+            times, count = self._still(name, stage, models), self.steps.get(name, 0)
             steps_s = times * count * other.step * unit_s
             preparation_s = times * other.preparation * graph_s
             if other.optional:
@@ -214,15 +229,19 @@ class TimeBudget:
 
     def _refuse(self, first_s: float, step_s: float) -> None:
         """Raises RunError: names the least budget that works."""
-        fixed_s, _, least_s = self._later("search")
+        fixed_s, _, least_s = self._later("search", 1)
         raise self._too_short(self.watch.total + fixed_s + least_s + step_s * STAGES["search"].least)
 
     def _too_short(self, needed_s: float) -> RunError:
         return RunError(
             f"A time budget has to hold a search, a training and a verification. Received: {self.limit_s:g} s, of "
             f"which {self.watch.total:.0f} s are used; this job needs about {ceil(_LATE * needed_s / 10) * 10} s on "
-            "this machine. Go on with --resume and a larger --time-budget, or use fewer windows."
+            f"this machine. {self._remedy}, or use fewer windows."
         )
+
+    @property
+    def _remedy(self) -> str:
+        return f"Go on with a larger time budget by `{resume_command(self.record.path.parent)}`"
 
     def to_json(self) -> dict[str, Any]:
         """For `metrics.json`: the budget, what was used, and the steps taken of those in the recipe."""

@@ -105,6 +105,8 @@ softmax,,,7,,,7,,,,,,,False,9999,1,0.0
 def test_records_of_the_authors_leave_implied_shapes_out(tmp_path: Path) -> None:
     (tmp_path / "records.csv").write_text(RECORDS)
     rows = read_measurements(tmp_path / "records.csv")
+    (tmp_path / "spreadsheet.csv").write_text(RECORDS, encoding="utf-8-sig")
+    assert read_measurements(tmp_path / "spreadsheet.csv") == rows
     assert [str(row.op) for row in rows] == [
         "conv2d (16,5,8)->(16,5,6) k(1,1) s(1,1) same relu",
         "add (16,5,8)+(16,5,8)->(16,5,8)",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,20 @@ def test_a_split_file_with_everything_known(tmp_path: Path) -> None:
     assert dataset.test.subject.tolist() == [3] * 6
     assert dataset.test.recording is not None
     assert dataset.test.recording[0] == 12
+
+
+def test_what_is_known_of_one_part_only_is_known(tmp_path: Path) -> None:
+    """The search divides the training part by these subjects, whoever is in the test part."""
+    dataset = load_dataset(saved(tmp_path, **SPLIT, subject_train=["ann"] * 6 + ["bob"] * 6))
+    assert dataset.train.subject is not None
+    assert dataset.train.subject.tolist() == [0] * 6 + [1] * 6
+    assert dataset.test.subject is None
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"m\xfcll.npz")
+    with pytest.raises(DataError, match=r"m\\udcfcll\.npz' is not UTF-8"):
+        load_dataset(path)
 
 
 def test_an_unsplit_file_is_split_by_subject(tmp_path: Path) -> None:
@@ -95,6 +110,7 @@ def test_string_labels_and_no_names_and_an_unknown_rate(tmp_path: Path) -> None:
             {**SPLIT, "y_train": Y[:5]},
             ["x_train: y is one integer for each of the 12 windows", "shape (5,). Give an integer array of"],
         ),
+        ({**SPLIT, "subject": np.arange(12)}, ["Whose windows 'subject'", "subject_train and subject_test"]),
         ({"x": X, "y": Y * 0}, ["at least two classes"]),
         ({"x": X[:0], "y": Y[:0]}, ["empty"]),
         ({"x": X[:, :4], "y": Y}, ["at least 8 samples"]),

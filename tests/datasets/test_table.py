@@ -147,6 +147,41 @@ def test_parquet_gives_the_same_windows(tmp_path: Path) -> None:
         load_dataset(path, window=16)
 
 
+@pytest.mark.parametrize("index", [["Time"], ["subject", "Time"], ["subject"]])
+def test_a_named_index_of_a_parquet_file_is_a_column(tmp_path: Path, index: list[str]) -> None:
+    pytest.importorskip("pyarrow")
+    frame = samples().assign(subject=np.arange(200) // 25)
+    path = tmp_path / "samples.parquet"
+    frame.set_index(index).to_parquet(path)
+    assert load_dataset(path, window=16).sha256 == load_dataset(csv(tmp_path, frame), window=16).sha256
+
+
+def test_an_index_without_a_name_is_a_row_number_or_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    frame, path = samples(), tmp_path / "samples.parquet"
+    frame.set_index(frame.index + 7).to_parquet(path)
+    assert load_dataset(path, window=16).sha256 == load_dataset(csv(tmp_path, frame), window=16).sha256
+    frame.set_index(pd.Index(frame.Time.to_numpy())).drop(columns="Time").to_parquet(path)
+    with pytest.raises(DataError, match="The index has no name"):
+        load_dataset(path, window=16)
+
+
+def test_truths_are_labels_even_where_some_are_missing(tmp_path: Path) -> None:
+    frame = samples()
+    label = np.where(np.arange(200) < 100, "True", "False")
+    dataset = load_dataset(csv(tmp_path, frame.assign(label=np.where(np.arange(200) % 100 < 5, "", label))), window=16)
+    assert dataset.train.class_names == ("False", "True")
+
+
+def test_windows_side_by_side_are_split_in_time(tmp_path: Path) -> None:
+    """They share no sample, but the motion goes on from one to the next."""
+    dataset = load_dataset(csv(tmp_path, samples()), window=16, hop=16)
+    assert dataset.split_kind == "time"
+    for label in (0, 1):
+        first, last = (np.asarray(part.start)[part.y == label] for part in (dataset.train, dataset.test))
+        assert first.max() < last.min()
+
+
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object, **__: object) -> None:
         raise ImportError("Unable to find a usable engine")
@@ -177,7 +212,7 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
         (lambda f: f.assign(Time=np.cumsum(np.random.default_rng(0).exponential(size=200))), "evenly spaced.*Resample"),
         (lambda f: f.assign(recording=f.index), "one row only"),
         (lambda f: f.assign(label=f.index // 10 % 2), "holds a window of 16 samples. Longest run: 10"),
-        (lambda f: f.assign(label=None), "Longest run: 0"),
+        (lambda f: f.assign(label=None), "No row has a label"),
         (lambda f: f.assign(label=f.noise), "Labels are classes, .* data row 1 of column 'label'"),
         (lambda f: f.assign(**{"Unnamed: 0": f.index}), "Column 5 has no name"),
         (lambda f: two_rates(f, 25), "evenly spaced in time, but 33% of the steps"),

@@ -67,6 +67,14 @@ def test_unknown_operators_are_named_with_their_positions() -> None:
         network_from_flatbuffer(converted(function, (8, 8, 2)))
 
 
+def test_a_convolution_in_groups_is_refused() -> None:
+    """Its weights have fewer channels than its input: counted as a whole one, it would have too many MACs."""
+    kernel = tf.constant(np.random.default_rng(1).normal(size=(3, 3, 2, 8)), tf.float32)
+    data = converted(lambda x: tf.nn.conv2d(x, kernel, 1, "SAME"), (8, 8, 4))
+    with pytest.raises(ModelError, match=r"CONV_2D at position 0: .* Received: groups of 2 of 4"):
+        network_from_flatbuffer(data)
+
+
 def test_float_models_are_refused_with_the_remedy() -> None:
     model = converted(lambda x: tf.nn.max_pool2d(x, 2, 2, "SAME"), (8, 8, 2), int8=False)
     with pytest.raises(ModelError, match=r"must be int8.*full-integer quantisation"):

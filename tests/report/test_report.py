@@ -265,7 +265,9 @@ def test_verdicts(tmp_path: Path) -> None:
     """What a board says counts for its own board and runtime only; a wrong score counts always."""
     slow = {"predicted": 40.0, "measured": 2e4, "source": "emulated"}
     assert verdict(tmp_path / "a") == (True, "Fits the budget. The latency is predicted, not measured.")
-    assert verdict(tmp_path / "b", runtime="tflm") == (True, "Fits the budget.")
+    assert verdict(tmp_path / "b", board="nucleo_f446re", runtime="tflm") == (True, "Fits the budget.")
+    emulated = verdict(tmp_path / "b2", runtime="tflm")
+    assert emulated == (True, "Fits the budget. The latency was measured on an emulated board.")
     assert verdict(tmp_path / "c", latency_ms=slow) == (False, "Does not fit: latency 20.00 s is above 10000 ms.")
     assert verdict(tmp_path / "d", latency_ms=slow, board="qemu_cortex_m33")[0]
     assert verdict(tmp_path / "e", latency_ms=slow, runtime="bundle")[0]
@@ -288,6 +290,17 @@ def test_the_command_writes_the_page(tmp_path: Path) -> None:
     assert Page((tmp_path / "run" / "report.html").read_text()).row("16 (75 % overlap)")[1] == "640.0 ms"
 
 
+def test_a_command_is_there_to_be_copied(tmp_path: Path) -> None:
+    """Its spaces stay spaces, where a number and its unit are else kept on one line."""
+    write_run(tmp_path / "Study 2 B", rate_hz=None)
+    record = RunDirectory(tmp_path / "Study 2 B").run
+    write_json(record, {**read_json(record), "source": "/data/walk 10 s.npz"})
+    page = write_report(tmp_path / "Study 2 B").read_text()
+    for words in ("walk 10 s.npz", "Study 2 B"):
+        assert words in page
+        assert words.replace(" ", "\u00a0") not in page
+
+
 def test_rate_and_hop_are_remembered(tmp_path: Path) -> None:
     """`verify` writes the report again, and is told neither."""
     write_run(tmp_path, rate_hz=None)
@@ -297,6 +310,8 @@ def test_rate_and_hop_are_remembered(tmp_path: Path) -> None:
     assert Page(report.read_text()).row("16 (75 % overlap)")[1] == "640.0 ms"
     write_report(tmp_path, Stream(rate_hz=50.0))
     assert Page(report.read_text()).row("16 (75 % overlap)")[1] == "320.0 ms"
+    write_report(tmp_path, Stream(hop=100))
+    assert Page(report.read_text()).row("100 (with gaps)")[1] == "2.00 s"
 
 
 @pytest.mark.parametrize("content", [[], {"schema": 2}, {"schema": 1, "rate_hz": -1.0}, {"schema": 1, "speed": 3}])

@@ -163,7 +163,8 @@ def is_table(path: Path) -> bool:
 
 def read_lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        # Spreadsheets write a mark before the text.
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CostError(f"Cannot read the latency file {path}: {error}.") from error
 

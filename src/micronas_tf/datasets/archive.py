@@ -69,8 +69,17 @@ def read_ts(source: str, cut: Cut | None = None) -> Parts:
         )
         for file in files
     ]
+    loaded = [(series, _as_written(file, labels)) for file, (series, labels) in zip(files, loaded, strict=True)]
     train, *test = _windows(loaded, tuple(file.name for file in files), None, None)
     return Parts(train, test[0] if test else None)
+
+
+def _as_written(path: Path, labels: NDArray[Any]) -> NDArray[Any]:
+    """The labels of a `.ts` file: aeon makes them lower case, and NaN of what stands for a missing value in them."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    start = next(number for number, line in enumerate(lines) if line.lower().startswith("@data"))
+    written = [line.rpartition(":")[2].strip() for line in lines[start + 1 :]]
+    return np.asarray(written) if len(written) == len(labels) else labels
 
 
 def _locate(source: str) -> tuple[str, str, str | None]:

@@ -61,7 +61,7 @@ def _tidy(labels: ArrayLike) -> NDArray[Any]:
         flat = array.ndim > 0 and array.size == max(array.shape)
         remedy = "Use y.ravel()." if flat else "Turn one-hot labels into classes with y.argmax(axis=1)."
         raise DataError(f"Labels are one class per window, shape (N,). Received: shape {array.shape}. {remedy}")
-    if array.dtype.kind == "O" and all(isinstance(label, str) for label in array):
+    if array.dtype.kind == "O" and all(isinstance(label, str | bool | np.bool_) for label in array):
         array = array.astype(str)
     if array.dtype.kind == "S":
         try:

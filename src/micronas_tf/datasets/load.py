@@ -43,6 +43,10 @@ def load_dataset(
         DataError: the source cannot be read, or its windows cannot be used; the message says where and why.
     """
     name = archive.DEFAULT if source is None else str(source)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"The name {name!r} is not UTF-8, and the files of a run hold it. Rename it.") from None
     with within(name):
         reader = _reader(name)
         cut = _cut(reader, window, hop)

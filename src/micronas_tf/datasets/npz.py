@@ -3,6 +3,7 @@
 Arrays, none of them pickled: `x_train`, `x_test` (N, T, S) and `y_train`, `y_test` (N,); or one unsplit set
 `x`, `y`. Per window, optional: `subject`, `recording` (or `exp`), `start`, with the same endings. For the
 whole file, optional: `channel_names`, `class_names`, `sampling_rate_hz` (NaN: unknown), `triads` (K, 3).
+What is known of the windows of one part only holds for that part.
 """
 
 from __future__ import annotations
@@ -87,16 +88,21 @@ def _windows(archive: NpzFile, endings: tuple[str, ...]) -> tuple[Windows, ...]:
     return tuple(windows)
 
 
-def _per_window(archive: NpzFile, endings: tuple[str, ...]) -> dict[str, tuple[NDArray[Any], ...]]:
+def _per_window(archive: NpzFile, endings: tuple[str, ...]) -> dict[str, tuple[NDArray[Any] | None, ...]]:
     """What is known of each window; identifiers are coded alike in all parts."""
     found = {}
     for field, keys in _PER_WINDOW.items():
         for key in keys:
-            if all(f"{key}{ending}" in archive.files for ending in endings):
-                arrays = tuple(_array(archive, f"{key}{ending}") for ending in endings)
+            if key in archive.files and "" not in endings:
+                names = " and ".join(f"{key}{ending}" for ending in endings)
+                raise DataError(f"Whose windows {key!r} is about is not clear. Save {names} beside the other arrays.")
+            known = [ending for ending in endings if f"{key}{ending}" in archive.files]
+            if known:
+                arrays = tuple(_array(archive, f"{key}{ending}") for ending in known)
                 if any(array.ndim != 1 for array in arrays):
                     raise DataError(f"{key} is one value for each window, shape (N,). Correct its shape.")
-                found[field] = arrays if field == "start" else codes(*arrays)
+                coded = dict(zip(known, arrays if field == "start" else codes(*arrays), strict=True))
+                found[field] = tuple(coded.get(ending) for ending in endings)
                 break
     return found
 

@@ -45,8 +45,9 @@ def partition(
     """Two parts with every class in both where that is possible; the same seed gives the same parts.
 
     `auto` keeps subjects apart where two are known; else recordings, where that leaves every class in
-    both parts; else, when windows overlap, it gives the last windows of each class in time to the smaller
-    part and drops those of the larger part that share samples with them; else it shuffles within each class.
+    both parts; else, when windows overlap or it is known where they were cut from, it gives the last windows
+    of each class in time to the smaller part and drops those of the larger part that share samples with them;
+    else it shuffles within each class.
 
     Args:
         fraction: share of the smaller part, above 0 and at most 0.5.
@@ -83,7 +84,8 @@ def _automatic(windows: Windows, fraction: float, seed: int) -> Partition:
         if not parts.note:
             return parts
         note = f"{parts.note} Recordings are therefore split in time."
-    if note or overlapping(positions(windows), windows.window):
+    # Windows side by side share no samples, but the motion goes on from one to the next.
+    if note or windows.start is not None or overlapping(positions(windows), windows.window):
         parts = _by_time(windows, fraction)
         return Partition(parts.larger, parts.smaller, parts.kind, " ".join(filter(None, (note, parts.note))))
     return _shuffled(windows, fraction, seed)

@@ -95,7 +95,7 @@ def _read_frame(path: Path) -> pd.DataFrame:
     if path.is_dir() and not parquet:
         raise DataError("This is a folder, not a table. Give the file in it, or rename the folder.")
     try:
-        frame = pd.read_parquet(path) if parquet else _read_csv(path)
+        frame = _read_parquet(path) if parquet else _read_csv(path)
     except ImportError as error:
         raise DataError('Parquet needs pyarrow. Run `pip install "micronas-tf[parquet]"`, or give a CSV.') from error
     except (ValueError, OSError, EOFError, zlib.error) as error:
@@ -114,6 +114,15 @@ def _read_frame(path: Path) -> pd.DataFrame:
     special = names.str.lower().isin([*_TIME_UNITS, *_NAMES])
     frame.columns = pd.Index(np.where(special, names.str.lower(), names))
     return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """An index that has a name is a column like the others; one of row numbers says nothing."""
+    frame = pd.read_parquet(path)
+    named = [name for name in frame.index.names if name is not None]
+    if len(named) < frame.index.nlevels and not pd.api.types.is_integer_dtype(frame.index.dtype):
+        raise DataError("The index has no name. Name it after what it holds, time for example, or reset it.")
+    return frame.reset_index(named) if named else frame
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -268,6 +277,8 @@ def _first_rows(follows: NDArray[np.bool_], labelled: NDArray[np.bool_], cut: Cu
     runs = [(begin, end) for begin, end in pairwise(bounds.tolist()) if labelled[begin]]
     starts = [np.arange(begin, end - cut.window + 1, cut.hop) for begin, end in runs]
     first = np.concatenate(starts) if starts else np.zeros(0, np.int64)
+    if not labelled.any():
+        raise DataError("No row has a label: the column label is empty. Fill it where a class is known.")
     if not len(first):
         longest = max((int(end - begin) for begin, end in runs), default=0)
         raise DataError(

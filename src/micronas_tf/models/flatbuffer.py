@@ -150,6 +150,11 @@ class _Reader:
             raise ModelError(f"{where}: the fused activation is NONE, RELU or RELU6. Received: number {fused}.")
         shape, activation = self._shape(output), _ACTIVATIONS[fused]
         kernel = self._kernel(kind, operator)
+        if kind == "conv2d" and (taken := int(self.graph.tensors[operator.inputs[1]].shape[3])) != inputs[0][2]:
+            raise ModelError(
+                f"{where}: a known convolution reads all filters of its input. Received: groups of {taken} of "
+                f"{inputs[0][2]}."
+            )
         if kernel is None:
             return OpSpec(kind, inputs, shape, activation=activation)
         strides = (int(options.strideH), int(options.strideW))

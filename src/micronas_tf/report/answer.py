@@ -69,8 +69,10 @@ def answer(run: Run) -> Answer:
         verdict = f"Not verified. {failed[0]}"
     elif not any(tile.limit for tile in tiles):
         verdict = "No limit was set."
-    elif measured or run.metrics["budget"]["latency_ms"] is None:
+    elif run.metrics["budget"]["latency_ms"] is None or (measured and _measured(run)["board"] == run.board.id):
         verdict = "Fits the budget."
+    elif measured:
+        verdict = "Fits the budget. The latency was measured on an emulated board."
     else:
         verdict = "Fits the budget. The latency is predicted, not measured."
     return Answer(not (over or others or failed), verdict, tiles, checks)
@@ -142,11 +144,10 @@ def measured_ms(run: Run) -> float | None:
     """Milliseconds by the run's own board, or the emulated one that stands for it, under the run's runtime."""
     if run.measured is None or run.measured["runtime"] != run.metrics["latency_ms"]["runtime"]:
         return None
-    board = run.measured["board"]
-    if board != run.board.id:
-        with suppress(BoardError):
-            board = load_board(board).emulates
-    return float(run.measured["latency_ms"]["measured"]) if board == run.board.id else None
+    counts = run.measured["board"] == run.board.id
+    with suppress(BoardError):
+        counts = counts or load_board(run.measured["board"]).stands_for(run.board.id)
+    return float(run.measured["latency_ms"]["measured"]) if counts else None
 
 
 def _measured(run: Run) -> dict[str, Any]:

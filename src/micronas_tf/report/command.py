@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from micronas_tf.report.text import KIB
+from micronas_tf.run_directory import ARRAYS
 from micronas_tf.space import SpaceConfig
 
 _DEFAULTS: Final = {
@@ -30,7 +31,7 @@ def command_of(record: Mapping[str, Any]) -> str:
     Numbers of the recipes and of the space that only Python can set are in the settings, not here.
     """
     given, source = _given(record), record["source"]
-    if source == "arrays":
+    if source == ARRAYS:
         board = given.pop("board")
         told = "".join(f", {name}={_python(value)}" for name, value in given.items() if name not in _OF_WINDOWS)
         return f"MicroNAS({board!r}{told}).fit(x, y, …)"

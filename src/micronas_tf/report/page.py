@@ -96,13 +96,19 @@ def html(run: Run, figures: Sequence[Rendered], stream: Stream) -> str:
         figures={figure.name: figure for figure in figures},
         scores=_sorted_scores(run.confusions),
         float_head_bytes=float_head_bytes(run.network),
-        command=command_of(run.record),
-        rate_command=command("report", run.directory, "--rate-hz …"),
-        settings=json.dumps(run.settings, indent=2, ensure_ascii=False),
+        command=_Verbatim(command_of(run.record)),
+        rate_command=_Verbatim(command("report", run.directory, "--rate-hz …")),
+        settings=_Verbatim(json.dumps(run.settings, indent=2, ensure_ascii=False)),
         light=Markup(css_variables(dark=False)),
         dark=Markup(css_variables(dark=True)),
         **_real_time(run, stream),
     )
+
+
+class _Verbatim(str):
+    """Text to be copied from the page: `_unbroken` leaves its spaces alone."""
+
+    __slots__ = ()
 
 
 def _unbroken(value: Any) -> Any:
