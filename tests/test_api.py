@@ -175,6 +175,7 @@ def test_a_board_of_ones_own_names_the_folder_without_its_path(called: Called, t
     [
         ((X, Y), True, "Go on with: MicroNAS(…, out='my run').fit(x, y, …), with the same data and settings"),
         (("mine.npz",), True, "Go on with: micronas-tf search --resume 'my run'"),
+        (("done.npz",), True, "Interrupted. The answer is complete in my run. Go on with: micronas-tf"),
         (("mine.npz",), False, "Interrupted before anything was written."),
     ],
 )
@@ -183,12 +184,14 @@ def test_how_an_interrupted_run_goes_on(
 ) -> None:
     def interrupted(dataset: Dataset, settings: Settings, directory: Path, **options: Any) -> None:
         if written:
-            write_json(RunDirectory(directory).run, options["about"])
+            done = "done" if "done" in str(options["about"]["source"]) else "running"
+            write_json(RunDirectory(directory).run, {**options["about"], "status": done})
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(api, "run", interrupted)
-    np.savez(tmp_path / "mine.npz", x=X.astype("float32"), y=np.arange(40) % 2)
+    for name in ("mine.npz", "done.npz"):
+        np.savez(tmp_path / name, x=X.astype("float32"), y=np.arange(40) % 2)
     with pytest.raises(KeyboardInterrupt) as raised:
         api.MicroNAS(out="my run", verbose=False).fit(*arguments)
     assert any(said in note for note in raised.value.__notes__)
@@ -397,6 +400,8 @@ def begun(called: Called, out: Path, **settings: Any) -> None:
     [
         ({"latency_ms": 50, "space": SpaceConfig(extra_cells=1)}, {"latency_ms": 50, "extra_cells": 1}),
         ({"time_budget": "1m"}, {"time_budget": "10m", "pareto": "latency"}),
+        ({"time_budget": "1m", "pareto": "latency"}, {"time_budget": "1m"}),
+        ({"time_budget": "1m"}, {}),
     ],
 )
 def test_the_same_call_goes_on_with_a_run_on_arrays(called: Called, tmp_path: Path, first: Any, then: Any) -> None:
@@ -410,7 +415,6 @@ def test_the_same_call_goes_on_with_a_run_on_arrays(called: Called, tmp_path: Pa
     ("then", "labels", "said"),
     [
         ({"seed": 1, "latency_ms": 5}, Y, "other data, budget, seed"),
-        ({"time_budget": None}, Y, "other time_budget_s"),
         ({}, Y[::-1], "other data"),
         ({"pareto": "latency"}, Y, "none is left for a front"),
     ],

@@ -105,6 +105,8 @@ class Job:
         if len(self.trained) == self.fail_at:
             raise KeyboardInterrupt
         own = RunDirectory(folder)
+        # One of an earlier limit would make it look finished, if it ended early.
+        assert not own.report.exists()
         network = read_json(own.network)
         self.trained.append((folder, settings, dict(about)))
         progress("training", 1, 1, {})
@@ -291,6 +293,26 @@ def test_without_a_limit_the_ladder_ends_at_the_largest_network(
     most = job.plan.costs(lower(space, largest(space)))
     expected = most.latency.latency_ms * (1 + job.plan.projector.margin) if axis == "latency" else most.arena_bytes
     assert max(point["limit"] for point in points) == pytest.approx(expected)
+
+
+def test_the_ladder_ends_where_the_most_probable_networks_do(
+    axis: Axis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit above what they cost has the same answer, and would show nothing more."""
+
+    class Modest(Supernet):
+        def probabilities(self) -> dict[str, list[float]]:
+            return {name: odds[::-1] for name, odds in super().probabilities().items()}
+
+    job = Job(tmp_path, settings(axis, points=6), monkeypatch)
+    monkeypatch.setattr(pareto, "load_supernet", lambda *arguments, **options: Modest(job.plan))
+    points = [point for point in job.explore()["points"] if not point["chosen"]]
+    name = "latency_ms" if axis == "latency" else "arena_bytes"
+    best = job.plan.projector.best(Modest(job.plan).probabilities(), 2)
+    reached = max(cost(candidate.costs, axis) for candidate in best)
+    assert max(point[name] for point in points) == reached
+    margin = 1 + job.plan.projector.margin if axis == "latency" else 1
+    assert max(point["limit"] for point in points) <= reached * margin * (1 + 1e-6)
 
 
 def test_the_ladder_ends_with_its_share_of_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,22 @@ def start(folder: Path, progress: Any = None, *, settings: Settings = SETTINGS) 
 
 
 @pytest.mark.usefixtures("cheap")
+def test_a_front_that_ends_early_leaves_the_report_of_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any) -> None:
+        assert written == [tmp_path / "run"]
+        raise KeyboardInterrupt
+
+    written: list[Path] = []
+    monkeypatch.setattr(pipeline, "write_report", written.append)
+    with pytest.raises(KeyboardInterrupt):
+        run(DATA, SETTINGS, tmp_path / "run", about={"source": None}, progress=silent, afterwards=interrupted)
+    assert read_json(tmp_path / "run" / "run.json")["status"] == "done"
+    assert written
+
+
+@pytest.mark.usefixtures("cheap")
 def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     """Once interrupted in the search, after its first epoch, and once in the training."""
     heard = Heard()

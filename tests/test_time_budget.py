@@ -166,7 +166,8 @@ def test_no_limit_has_no_paces(name: str, tmp_path: Path) -> None:
 def test_a_budget_too_short_is_refused_with_one_that_works(name: str, tmp_path: Path) -> None:
     job = JOBS[name]
     with pytest.raises(
-        RunError, match=r"this job needs about \d+ s on this machine\. .* larger time budget by `micronas-tf"
+        RunError,
+        match=r"this job needs about \d+ s on this machine\. .* larger time budget by `micronas-tf .* --time-budget …`",
     ) as refused:
         simulate(job, job.start + job.search[1] + 5, tmp_path / "short")
     enough = float(str(refused.value).split("about ")[1].split(" s")[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -127,8 +128,8 @@ class MicroNAS:
     ) -> Result:
         """Search, train, quantise and verify.
 
-        A run on arrays that is in `out` already, of the same data and settings, is gone on with; a time budget may have
-        another length then, and a front may be added.
+        A run on arrays that is in `out` already, of the same data and settings, is gone on with; time budget and front
+        may be others then.
 
         Args:
             x: raw windows [N, T, S]; or a file, folder or archive name; or None for the default data set.
@@ -171,7 +172,7 @@ class MicroNAS:
         directory = self.out or _new_folder(Path("runs") / name)
         files = RunDirectory(directory)
         began = self.started if started is None else started
-        if about["source"] == ARRAYS and files.run.exists():
+        if about["source"] == ARRAYS and os.path.exists(files.run):  # noqa: PTH110 - a folder may be closed
             _check_same_run(directory, dataset, self.settings)
             return _run(dataset, self.settings, directory, about, verbose=self.verbose, started=began)
         files.claim()
@@ -187,15 +188,11 @@ def _check_same_run(directory: Path, dataset: Dataset, settings: Settings) -> No
     record = _record_in(directory)
     recorded = Settings.from_json(record["settings"])
     other = [] if (record["source"], record["data"]["sha256"]) == (ARRAYS, dataset.sha256) else ["data"]
-    for name in (field.name for field in fields(Settings) if field.name != "pareto"):
-        ours, theirs = getattr(settings, name), getattr(recorded, name)
-        # How long a budget is may change; whether there is one decides how the trials go.
-        same = (ours is None) == (theirs is None) if name == "time_budget_s" else ours == theirs
-        if not same:
-            other.append(name)
+    decisive = {field.name for field in fields(Settings)} - {"time_budget_s", "pareto"}
+    other += sorted(name for name in decisive if getattr(settings, name) != getattr(recorded, name))
     if other:
         raise RunError(f"{directory} holds a run with other {', '.join(other)}. Choose another out, or delete it.")
-    if settings.pareto != recorded.pareto:
+    if settings.pareto not in (None, recorded.pareto):
         _refuse_late_front(directory, settings, record)
 
 

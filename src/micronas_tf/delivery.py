@@ -111,7 +111,8 @@ def export_run(directory: Path, *, target: Path | None = None, sampling_hz: floa
     if target is not None:
         _check_target(target)
     flatbuffer = _read(files.flatbuffer)
-    _read(files.metrics)
+    if not files.metrics.exists():
+        raise _unfinished(files.metrics, "there is no such file")
     metrics = read_json(files.metrics)
     standardisation = Standardisation.from_json(read_json(files.standardisation))
     model, windows = _kept_parts(files, flatbuffer, standardisation) or _read_parts(files, flatbuffer, standardisation)
@@ -146,10 +147,14 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise RunError(
-            f"{path} cannot be read: {error.strerror}. A bundle is written of a finished run; go on with it by "
-            f"`{resume_command(path.parent)}`."
-        ) from error
+        raise _unfinished(path, str(error.strerror)) from error
+
+
+def _unfinished(path: Path, reason: str) -> RunError:
+    return RunError(
+        f"{path} cannot be read: {reason}. A bundle is written of a finished run; go on with it by "
+        f"`{resume_command(path.parent)}`."
+    )
 
 
 def _kept_parts(
@@ -169,8 +174,8 @@ def _read_parts(files: RunDirectory, flatbuffer: bytes, standardisation: Standar
     record = read_json(files.run)
     if record.get("source") == ARRAYS:
         raise RunError(
-            f"{files.path} is a run on arrays without a bundle: its windows are nowhere to be found. Save them as .npz "
-            "and search on that file."
+            f"{files.path} is a run on arrays without a bundle: only you have its windows. Go on with it by "
+            f"`{resume_command(files.path)}`."
         )
     about = {name: record[name] for name in ("source", "window", "hop", "test_fraction")}
     dataset = load_dataset(**about, seed=_settings(files)["seed"])
@@ -188,7 +193,7 @@ class _Subject:
         about: its `bundle.json`.
         flatbuffer, standardisation: what is in it.
         report: where `verify.json` goes; None: nowhere.
-        limit_ms: of the latency, where the board is the one it was declared for.
+        limit_ms: of the latency, where it was declared for the bundle.
     """
 
     bundle: Path
@@ -372,6 +377,6 @@ def disproved(found: Mapping[str, Any]) -> BudgetError | None:
         latency = found["latency_ms"]
         return BudgetError(
             f"The latency limit is {latency['limit']:g} ms. On {found['board']} it takes {latency['measured']:.2f} ms. "
-            "Characterise the board and search again."
+            "Characterise it and search again with its table, or with a lower limit."
         )
     return None

@@ -166,6 +166,7 @@ def _exchange(new: Path, target: Path) -> None:
     try:
         new.replace(target)
     except BaseException:
-        old.replace(target)
+        if not target.exists():
+            old.replace(target)
         raise
     _remove(old)

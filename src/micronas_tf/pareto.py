@@ -231,6 +231,8 @@ def _train(
     settings = replace(
         plan.settings, budget=_budget(plan, point["limit"]), pareto=None, time_budget_s=budget_s, saved_model=False
     )
+    # The last that a point's run writes: one of another budget would make it look finished.
+    discard(own.report)
     record = read_json(files.run)
     about = {name: record[name] for name in ("source", "window", "hop", "test_fraction") if name in record}
     run(plan.dataset, settings, own.path, about=about, progress=progress, may_refuse=False)

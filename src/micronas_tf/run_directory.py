@@ -154,13 +154,14 @@ class RunDirectory:
             self.path.rmdir()
 
 
-def resume_command(directory: Path) -> str:
-    """What goes on with a run, as a shell takes it; with one on arrays, a line of Python."""
+def resume_command(directory: Path, *, longer: bool = False) -> str:
+    """What goes on with a run, as a shell takes it; with one on arrays, a line of Python. `longer`: in more time."""
     with suppress(RunError):
         record = read_json(RunDirectory(directory).run)
         if isinstance(record, dict) and record.get("source") == ARRAYS:
-            return f"MicroNAS(…, out={str(directory)!r}).fit(x, y, …)"
-    return command("search --resume", directory)
+            time = "time_budget=…, " if longer else ""
+            return f"MicroNAS(…, {time}out={str(directory)!r}).fit(x, y, …)"
+    return command("search --resume", directory, "--time-budget …" if longer else "")
 
 
 def command(name: str, directory: Path, options: str = "") -> str:

@@ -241,7 +241,7 @@ class TimeBudget:
 
     @property
     def _remedy(self) -> str:
-        return f"Go on with a larger time budget by `{resume_command(self.record.path.parent)}`"
+        return f"Go on with a larger time budget by `{resume_command(self.record.path.parent, longer=True)}`"
 
     def to_json(self) -> dict[str, Any]:
         """For `metrics.json`: the budget, what was used, and the steps taken of those in the recipe."""

@@ -156,14 +156,13 @@ def test_a_named_index_of_a_parquet_file_is_a_column(tmp_path: Path, index: list
     assert load_dataset(path, window=16).sha256 == load_dataset(csv(tmp_path, frame), window=16).sha256
 
 
-def test_an_index_without_a_name_is_a_row_number_or_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("index", [pd.RangeIndex(7, 207), pd.RangeIndex(200, name="id"), samples().Time])
+def test_another_index_is_none(tmp_path: Path, index: Any) -> None:
+    """Numbers of rows, or what a column says already."""
     pytest.importorskip("pyarrow")
-    frame, path = samples(), tmp_path / "samples.parquet"
-    frame.set_index(frame.index + 7).to_parquet(path)
-    assert load_dataset(path, window=16).sha256 == load_dataset(csv(tmp_path, frame), window=16).sha256
-    frame.set_index(pd.Index(frame.Time.to_numpy())).drop(columns="Time").to_parquet(path)
-    with pytest.raises(DataError, match="The index has no name"):
-        load_dataset(path, window=16)
+    path = tmp_path / "samples.parquet"
+    samples().set_index(index).to_parquet(path)
+    assert load_dataset(path, window=16).sha256 == load_dataset(csv(tmp_path, samples()), window=16).sha256
 
 
 def test_truths_are_labels_even_where_some_are_missing(tmp_path: Path) -> None:

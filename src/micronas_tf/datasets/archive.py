@@ -75,11 +75,17 @@ def read_ts(source: str, cut: Cut | None = None) -> Parts:
 
 
 def _as_written(path: Path, labels: NDArray[Any]) -> NDArray[Any]:
-    """The labels of a `.ts` file: aeon makes them lower case, and NaN of what stands for a missing value in them."""
+    """The labels of a `.ts` file, in lower case as aeon has them, unless classes differ by case alone.
+
+    aeon also takes `nan` and `?` within a name for missing values.
+    """
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     start = next(number for number, line in enumerate(lines) if line.lower().startswith("@data"))
     written = [line.rpartition(":")[2].strip() for line in lines[start + 1 :]]
-    return np.asarray(written) if len(written) == len(labels) else labels
+    if len(written) != len(labels):
+        return labels
+    lower = [label.lower() for label in written]
+    return np.asarray(lower if len(set(lower)) == len(set(written)) else written)
 
 
 def _locate(source: str) -> tuple[str, str, str | None]:

@@ -117,11 +117,10 @@ def _read_frame(path: Path) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    """An index that has a name is a column like the others; one of row numbers says nothing."""
+    """An index that is named as the time, the subject or the recording is it; any other one numbers the rows."""
     frame = pd.read_parquet(path)
-    named = [name for name in frame.index.names if name is not None]
-    if len(named) < frame.index.nlevels and not pd.api.types.is_integer_dtype(frame.index.dtype):
-        raise DataError("The index has no name. Name it after what it holds, time for example, or reset it.")
+    known = {*_TIME_UNITS, *_NAMES} - {str(name).strip().lower() for name in frame.columns}
+    named = [name for name in frame.index.names if str(name).strip().lower() in known]
     return frame.reset_index(named) if named else frame
 
 
@@ -159,7 +158,7 @@ def _columns(frame: pd.DataFrame) -> tuple[str, list[str]]:
     if len(times) != 1:
         raise DataError(
             f"A table has one time column ({', '.join(_TIME_UNITS)}). Columns found: {found}. "
-            "Rename the one that holds the time."
+            "Rename the one that holds the time (or the index, of a Parquet file)."
         )
     if "label" not in frame.columns:
         raise DataError(f"Column 'label' is missing. Columns found: {found}. Rename the column of the classes to it.")
