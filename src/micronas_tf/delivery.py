@@ -151,10 +151,10 @@ def _read(path: Path) -> bytes:
 
 
 def _unfinished(path: Path, reason: str) -> RunError:
-    return RunError(
-        f"{path} cannot be read: {reason}. A bundle is written of a finished run; go on with it by "
-        f"`{resume_command(path.parent)}`."
-    )
+    remedy = f"Is {path.parent} the folder of a run?"
+    if RunDirectory(path.parent).run.exists():
+        remedy = f"A bundle is written of a finished run; go on with it by `{resume_command(path.parent)}`."
+    return RunError(f"{path} cannot be read: {reason}. {remedy}")
 
 
 def _kept_parts(
